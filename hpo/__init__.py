@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hpo.api import Study, load, run, submit
     from hpo.artifacts.model import ExportedModel, load_exported
     from hpo.checks.babysitter import Babysitter
+    from hpo.data.arrays import ImageData
     from hpo.decorator import study
     from hpo.integrations.plain import loss, verdict, watch
     from hpo.queries.frames import Results, open_results
@@ -21,6 +22,7 @@ __version__ = "0.2.0.dev0"
 __all__ = [
     "Babysitter",
     "ExportedModel",
+    "ImageData",
     "RayWorkers",
     "Results",
     "Study",
@@ -42,6 +44,7 @@ __all__ = [
 _LAZY = {
     "Babysitter": "hpo.checks.babysitter",
     "ExportedModel": "hpo.artifacts.model",
+    "ImageData": "hpo.data.arrays",
     "RayWorkers": "hpo.workers.ray.resources",
     "Results": "hpo.queries.frames",
     "Study": "hpo.api",

@@ -34,6 +34,7 @@ gc.disable()
 def pytest_collection_finish() -> None:
     """Search for garbage from here on, but not among what was imported."""
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
     gc.enable()
 
 
@@ -68,15 +69,24 @@ def _clean_environment(
     settings.cache_clear()
 
 
-_modules_when_frozen = 0
+@pytest.fixture(scope="session", autouse=True)
+def _unsynced() -> None:
+    """Writes to SQLite do not wait for the disk: 3 ms each."""
+    from tests.helpers.unsynced import write_unsynced
+
+    write_unsynced()
+
+
+_frozen_at: tuple[Path, int] | None = None
 
 
 @pytest.fixture(autouse=True)
-def _frozen_modules() -> None:
-    """Spare `gc.collect` after each trial the modules and tests that are here to stay: 0.3 s a time."""
-    global _modules_when_frozen
-    if len(sys.modules) > _modules_when_frozen + 300:
-        _modules_when_frozen = len(sys.modules)
+def _frozen(request: pytest.FixtureRequest) -> None:
+    """Spare `gc.collect` after each trial what is here to stay: modules, and what other files' tests left."""
+    global _frozen_at
+    now = (request.path, len(sys.modules) // 300)
+    if now != _frozen_at:
+        _frozen_at = now
         gc.collect()
         gc.freeze()
 

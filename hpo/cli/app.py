@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated, Any, NoReturn, TextIO, cast
 
 import typer
@@ -33,7 +34,7 @@ from hpo.cli.commands.query import query
 from hpo.cli.commands.refine import refine
 from hpo.cli.commands.repeat import repeat
 from hpo.cli.commands.report import report
-from hpo.cli.commands.run import run
+from hpo.cli.commands.run import RunCommand, run
 from hpo.cli.commands.schema import schema
 from hpo.cli.commands.show import show
 from hpo.cli.commands.status import status
@@ -124,7 +125,7 @@ for name, command in (each for group in COMMANDS.values() for each in group.item
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=name)
     else:
-        app.command(name)(command)
+        app.command(name, cls=RunCommand if name == "run" else None)(command)
 
 
 def _version(wanted: bool) -> None:
@@ -144,6 +145,12 @@ def options(
 
     `hpo COMMAND --help` explains a command. A first study: `hpo run quickstart`.
     """
+
+
+@cache
+def command_line() -> Any:
+    """Return the commands as Typer reads them from their functions, read once per process."""
+    return typer.main.get_command(app)
 
 
 def main() -> NoReturn:
@@ -188,7 +195,8 @@ def run_command(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str], debug: bool) -> int:
     try:
         refuse_searched_without_dashes(arguments)
-        app(with_ray_address(arguments) if "--ray" in arguments else arguments, prog_name="hpo")
+        given = with_ray_address(arguments) if "--ray" in arguments else arguments
+        command_line()(given, prog_name="hpo")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except HpoError as error:

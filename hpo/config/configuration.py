@@ -9,7 +9,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from hpo.config.image_format import ImageFormat, Resize, image_size_text
 
-DatasetName = Literal["auto", "cifar10", "folder", "synthetic"]
 ImageSize = Annotated[str, BeforeValidator(image_size_text)]
 Channels = Annotated[
     Literal["auto", "1", "3"], BeforeValidator(lambda value: str(value) if type(value) is int else value)
@@ -75,11 +74,14 @@ class Configuration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # --- data ---
-    dataset: DatasetName = _hyper(
-        "auto", "which images; auto is CIFAR-10 if it is available, otherwise synthetic"
+    dataset: str = _hyper(
+        "auto",
+        "which images: a data set by name, or your own as package.module:function; auto is CIFAR-10 if it "
+        "is available, otherwise synthetic",
     )
     data_root: str | None = _hyper(
-        None, "folder with train/<class>/ (and test/<class>/) images", {"dataset": ("folder",)}
+        None,
+        "your own images: a folder with train/<class>/, a table, an .npz file, or what your function takes",
     )
     image_size: ImageSize = _hyper(
         "auto",

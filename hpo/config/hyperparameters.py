@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 from hpo.config import configuration
 from hpo.config.configuration import Configuration
+from hpo.config.datasets import OF_SYMBOLS
 from hpo.config.own_training import UserConfiguration
 from hpo.config.space import Distribution
 
@@ -56,8 +57,14 @@ class ImageHyperparameters:
         return configuration.applies(name, values)
 
     def configuration(self, values: Mapping[str, Any], images: Mapping[str, str]) -> Configuration:
-        """See ``Hyperparameters``. Raises ``pydantic.ValidationError`` if a value does not fit its field."""
-        return Configuration(**{**values, **images})
+        """See ``Hyperparameters``. Raises ``pydantic.ValidationError`` if a value does not fit its field.
+
+        Digits and letters are not mirrored unless the study says so.
+        """
+        given: dict[str, Any] = {**values, **images}
+        if given.get("dataset") in OF_SYMBOLS:
+            given.setdefault("augmentation", "crop")
+        return Configuration(**given)
 
     def stored(self, document: Mapping[str, Any]) -> Configuration:
         """See ``Hyperparameters``."""

@@ -224,7 +224,7 @@ class StudySpec(BaseModel):
     @classmethod
     def _full_name(cls, values: Any) -> Any:
         """Give the objective of the built-in training the name that it has in the results."""
-        if not isinstance(values, dict) or {values.get("trainer"), values.get("command")} != {None}:
+        if not isinstance(values, dict) or any(values.get(key) is not None for key in ("trainer", "command")):
             return values
         short = values.get("objective")
         return {**values, "objective": SHORT_NAMES[short]} if short in SHORT_NAMES else values
@@ -284,15 +284,15 @@ class StudySpec(BaseModel):
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """The packages that its training, its networks and its objective are imported from, besides hpo's."""
+        """The packages that its training, networks, images and objective are from, besides those of hpo."""
         if self.command is not None:
             return ()
-        paths = [self.trainer] if self.trainer is not None else [*self._models(), self.objective]
+        paths = [self.trainer] if self.trainer is not None else [*self._code(), self.objective]
         return tuple(dict.fromkeys(each.partition(":")[0].partition(".")[0] for each in paths if ":" in each))
 
-    def _models(self) -> list[str]:
+    def _code(self) -> list[str]:
         choices = getattr(self.space.get("model"), "choice", ())
-        return [*map(str, (self.fixed.get("model", ""), *choices))]
+        return [*map(str, (self.fixed.get("model", ""), self.fixed.get("dataset", ""), *choices))]
 
     def with_fixed(self, values: Mapping[str, Any]) -> StudySpec:
         """Return the study with some hyperparameters fixed at these values; draws of the others stay.

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from hpo.config.configuration import Configuration
-from hpo.config.image_format import AUTO, ImageFormat, Resize, Shape
-from hpo.config.study import StudySpec
+from hpo.config.datasets import OF_FILES, similar
+from hpo.config.image_format import ImageFormat, Resize, Shape
 from hpo.data import synthetic
-from hpo.data.auto_format import auto_format, survey
+from hpo.data.arrays import arrays_source
+from hpo.data.auto_format import Surveyed, survey
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, cached, source_signature
 from hpo.data.cifar10 import cifar10_source, found_on_disk, why_not_downloadable
 from hpo.data.fit import in_format
 from hpo.data.folder import FOLDER_HELP, folder_images, folder_source
 from hpo.data.progress import progress_bar
+from hpo.data.published import PUBLISHED, digits_source, published_source
+from hpo.data.table import table_images, table_source
 from hpo.errors import DataError
-from hpo.settings import Settings, settings
+from hpo.settings import Settings
 from hpo.text import counted
 
-NAMES = ("cifar10", "folder", "synthetic")
 _SYNTHETIC_SEED = 0
 _SHOWN = 5  # classes named in one line
 
@@ -94,13 +95,89 @@ def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], s
     return "synthetic", f"CIFAR-10 is not in {settings.data} and cannot be downloaded ({refusal})"
 
 
+class Images(Protocol):
+    """The images of a study before their format is chosen."""
+
+    def survey(self) -> tuple[Surveyed, int]:
+        """Return what the images are like, and how many are trained on."""
+        ...
+
+    def source(self, form: ImageFormat) -> Source:
+        """Return the images in a format."""
+        ...
+
+
+@dataclass(frozen=True)
+class Decodable:
+    """Images that are decoded to one format, whatever is wanted, and then made to fit."""
+
+    native: Source
+
+    def survey(self) -> tuple[Surveyed, int]:
+        """See ``Images``."""
+        form = self.native.format
+        return Surveyed(((form.width, form.height),), form.channels == 3, False), self.native.count
+
+    def source(self, form: ImageFormat) -> Source:
+        """See ``Images``."""
+        return in_format(self.native, form)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files of any size, from a folder or a table."""
+
+    root: Path
+    list_images: Callable[[Path], list[Path]]
+    make_source: Callable[[Path, ImageFormat], Source]
+
+    def survey(self) -> tuple[Surveyed, int]:
+        """See ``Images``."""
+        files = self.list_images(self.root)
+        return survey(files), len(files)
+
+    def source(self, form: ImageFormat) -> Source:
+        """See ``Images``."""
+        return self.make_source(self.root, form)
+
+
+def find_images(name: str, root: Path | None, settings: Settings) -> Images:
+    """Return the images of a data set; ``root`` is the ``data_root`` of the user's own files.
+
+    Raises ``DataError`` if the data set is unknown, or its files are missing or damaged.
+    """
+    if name in OF_FILES and root is None:
+        layout = f"\n{FOLDER_HELP}" if name == "folder" else ""
+        raise DataError(f"dataset: {name} needs data_root, {OF_FILES[name]}{layout}")
+    if name not in _FOUND:
+        raise DataError(f"unknown dataset {name!r}; {similar(name)}")
+    return _FOUND[name](root or Path(), settings.data)
+
+
+_Find: TypeAlias = Callable[[Path, Path], Images]
+_FOUND: dict[str, _Find] = {
+    "cifar10": lambda _, data: Decodable(cifar10_source(data)),
+    **{name: lambda _, data, name=name: Decodable(published_source(name, data)) for name in PUBLISHED},  # type: ignore[misc]
+    "digits": lambda _, data: Decodable(digits_source()),
+    "synthetic": lambda _, data: Decodable(_synthetic_source()),
+    "folder": lambda root, _: Files(root, folder_images, folder_source),
+    "table": lambda root, _: Files(root, table_images, table_source),
+    "arrays": lambda root, _: Decodable(arrays_source(root)),
+}
+
+
 def load_dataset(name: str, form: ImageFormat, *, root: Path | None = None, settings: Settings) -> Dataset:
     """Load the data set ``name`` in a format; decode it into the cache if necessary.
 
-    ``root`` is the image folder of ``folder``. Raises ``DataError`` if the data are missing or damaged, or if
-    the cache cannot be written.
+    ``root`` is the ``data_root`` of the user's own files. Raises ``DataError`` if the data are missing or
+    damaged, or if the cache cannot be written.
     """
-    source = _source(name, form, root, settings)
+    return load_images(name, find_images(name, root, settings), form, settings)
+
+
+def load_images(name: str, images: Images, form: ImageFormat, settings: Settings) -> Dataset:
+    """Load images in a format, as the data set ``name``. Raises ``DataError`` as ``load_dataset`` does."""
+    source = images.source(form)
     found = cached(source, settings.cache.absolute())
     return Dataset(
         name=name,
@@ -111,18 +188,6 @@ def load_dataset(name: str, form: ImageFormat, *, root: Path | None = None, sett
         resize=form.resize,
         **found.arrays,
     )
-
-
-def _source(name: str, form: ImageFormat, root: Path | None, settings: Settings) -> Source:
-    if name == "cifar10":
-        return in_format(cifar10_source(settings.data), form)
-    if name == "synthetic":
-        return in_format(_synthetic_source(), form)
-    if name != "folder":
-        raise DataError(f"unknown dataset {name!r}; known: auto, {', '.join(NAMES)}")
-    if root is None:
-        raise DataError(f"dataset: folder needs data_root\n{FOLDER_HELP}")
-    return folder_source(root, form)
 
 
 def _synthetic_source() -> Source:
@@ -145,39 +210,3 @@ def _generate_synthetic() -> Decoded:
 
 def _whole(images: Bytes) -> Iterator[Bytes]:
     yield images
-
-
-@dataclass(frozen=True)
-class ChosenImages:
-    """What a new study is bound to: a data set, the format of its images, and why where it was ``auto``."""
-
-    dataset: str
-    format: ImageFormat
-    reasons: tuple[str, ...] = ()
-
-
-def choose_images(spec: StudySpec) -> ChosenImages:
-    """Return the data set and the format that a new study is bound to. Raises ``DataError``."""
-    name: str = _setting(spec, "dataset")
-    reasons = []
-    if name == "auto":
-        name, because = resolve_auto(settings())
-        reasons.append(because)
-    fields = {field: _setting(spec, field) for field in ("image_size", "resize", "channels")}
-    root = _setting(spec, "data_root")
-    if name != "folder" or root is None or AUTO not in (fields["image_size"], fields["channels"]):
-        return ChosenImages(name, ImageFormat.of_fields(fields), tuple(reasons))
-    files = folder_images(Path(root))
-    form, why = auto_format(fields, survey(files), len(files))
-    return ChosenImages(name, form, (*reasons, *why))
-
-
-def load_study_images(spec: StudySpec, name: str, form: ImageFormat) -> Dataset:
-    """Load the data set ``name`` in the study's format, from the study's folder if it has one."""
-    root = _setting(spec, "data_root")
-    return load_dataset(name, form, root=Path(root) if root else None, settings=settings())
-
-
-def _setting(spec: StudySpec, field: str) -> Any:
-    """Return the study's value of a field that cannot be searched."""
-    return spec.fixed.get(field, Configuration.model_fields[field].default)

@@ -15,6 +15,7 @@ import numpy as np
 
 from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
+from hpo.data.hold_out import TEST_SHARE, held_out_count
 from hpo.data.images import DecodedImage, decode_images
 from hpo.data.layout import LayoutError, class_folders, find_layout, shared_subfolders
 from hpo.data.progress import progress_bar
@@ -26,7 +27,6 @@ from hpo.limits import available_cores
 from hpo.settings import expanded
 from hpo.text import counted
 
-TEST_SHARE = 0.1
 FOLDER_HELP = (
     "Expected: ROOT/train/<class>/*.jpg (or png, ...) with two or more classes, and optionally "
     "ROOT/test/<class>/*.jpg.\nOr use dataset: cifar10, or dataset: synthetic, which needs no files."
@@ -65,10 +65,15 @@ def folder_source(
     """
     root = expanded(root).absolute()
     listing = _listed(root, advice)
-    origin = f"images in {path_text(root)} ({len(listing.train):,} train, {len(listing.test):,} test"
-    origin += (
-        f"; no test folder, so {TEST_SHARE:.0%} of each class was held out)" if listing.held_out else ")"
-    )
+    return listed_source(root, listing, form, name=name, what=f"images in {path_text(root)}")
+
+
+def listed_source(root: Path, listing: Listing, form: ImageFormat, *, name: str, what: str) -> Source:
+    """Return the listed images as a source; ``what`` names them, and ``root`` is where they were found."""
+    origin = f"{what} ({len(listing.train):,} train, {len(listing.test):,} test"
+    if listing.held_out:
+        origin += f"; no test images, so {TEST_SHARE:.0%} of each class was held out"
+    origin += ")"
     signed = [_READER, root, *listing.train, "test", *listing.test, *form.signature]
     return Source(
         name=name,
@@ -113,7 +118,7 @@ def list_images(root: Path) -> Listing:
     classes = tuple(train)
     nested = tuple(shared_subfolders(layout.train, train_folders))
     if layout.test is None:
-        kept, held_out = _hold_out(layout.train, train)
+        kept, held_out = hold_out(layout.train, train)
         loose = _loose(root, layout.train)
         warnings = (*layout.warnings, *nested, *loose, *left_out_sentence(left_out))
         return Listing(classes, kept, held_out, True, warnings)
@@ -122,7 +127,7 @@ def list_images(root: Path) -> Listing:
     test = _list_classes(test_folders, left_out)
     loose = _loose(root, layout.train, layout.test)
     warnings = (*layout.warnings, *nested, *loose, *left_out_sentence(left_out))
-    return Listing(classes, _flat(train), _flat(test), False, warnings)
+    return Listing(classes, flat(train), flat(test), False, warnings)
 
 
 def _list_classes(folders: Mapping[str, Path], left_out: Counter[str]) -> dict[str, list[ImageFile]]:
@@ -161,7 +166,8 @@ def _scan(folder: Path, class_name: str, left_out: Counter[str]) -> Iterator[Ima
             yield ImageFile(entry.path, class_name, status.st_size, status.st_mtime_ns)
 
 
-def _flat(found: dict[str, list[ImageFile]]) -> list[ImageFile]:
+def flat(found: Mapping[str, list[ImageFile]]) -> list[ImageFile]:
+    """Return the images of all classes, one class after the other."""
     return [file for files in found.values() for file in files]
 
 
@@ -175,7 +181,7 @@ def _check_same_classes(train: Path, trained: Set[str], test: Path, tested: Set[
         raise LayoutError(" and ".join(missing))
 
 
-def _hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[ImageFile], list[ImageFile]]:
+def hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[ImageFile], list[ImageFile]]:
     """Hold out a share of each class, at least one image: those with the lowest hashes of their names.
 
     The hash depends only on the name, so adding images leaves most others in the split they were in.
@@ -189,7 +195,7 @@ def _hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[Image
                 "for test"
             )
         by_hash = sorted(files, key=lambda file: _name_hash(file, root))
-        count = max(1, round(TEST_SHARE * len(files)))
+        count = held_out_count(len(files))
         held_out += sorted(by_hash[:count])
         kept += sorted(by_hash[count:])
     return kept, held_out

@@ -91,10 +91,15 @@ def has_color(path: Path) -> bool:
             how = stored(image)
             image.draft("RGB", (_COLOR_SIDE, _COLOR_SIDE))
             image.load()
-            pixels = np.asarray(to_rgb(image, how)[0]).astype(np.int16)
+            pixels = np.asarray(to_rgb(image, how)[0])
     except Exception:  # decoding names it, with the reason
         return False
-    return bool((pixels.max(2) - pixels.min(2)).max() > _TINT)
+    return is_colored(pixels)
+
+
+def is_colored(pixels: Bytes) -> bool:
+    """Return whether a pixel of an RGB image (H, W, 3) is not gray."""
+    return bool((pixels.max(2).astype(np.int16) - pixels.min(2)).max() > _TINT)
 
 
 def decode_images(paths: Iterable[Path], pool: Executor, form: ImageFormat) -> list[DecodedImage | str]:

@@ -26,6 +26,7 @@ from hpo.records import reported_epoch
 from hpo.rng import Key
 from hpo.trainer.connection import Connection
 from hpo.trainer.messages import AskPruner, Attribute, Begin, Epoch, Found, OptunaSearch, Past, Suggested
+from hpo.trainer.optuna_sobol import SobolSampler
 
 _STUDY_ID = 0
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -42,14 +43,16 @@ def optuna_trial(begin: Begin, connection: Connection) -> optuna.Trial:
     known.update((past.number, _frozen(past)) for past in search.past)
     storage = _WorkersStorage(begin, connection, list(known.values()))
     seed = (Key(begin.seed, begin.path) / "suggest").integer() % 2**32
-    study = optuna.Study(begin.study, storage, _sampler(search, seed), _WorkersPruner(storage))
+    study = optuna.Study(begin.study, storage, _sampler(begin, search, seed), _WorkersPruner(storage))
     return optuna.Trial(study, begin.number)
 
 
-def _sampler(search: OptunaSearch, seed: int) -> BaseSampler:
+def _sampler(begin: Begin, search: OptunaSearch, seed: int) -> BaseSampler:
     options = search.options
     if search.sampler == "random":
         return RandomSampler(seed=seed)
+    if search.sampler == "sobol":
+        return SobolSampler(begin.number, (Key(begin.seed) / "sobol").integer(), seed)
     if search.sampler == "gp":
         return GPSampler(seed=seed, n_startup_trials=options["startup"], warn_independent_sampling=False)
     return TPESampler(seed=seed, n_startup_trials=options["startup"], n_ei_candidates=options["candidates"])

@@ -275,7 +275,7 @@ class Saves:
 
     def write_best(self) -> str | None:
         """Write the states of the best epoch beside the checkpoints; return the file, if there are any."""
-        if not self._best.arrays:
+        if not self._best.plain:
             return None
         path = Path(self._begin.checkpoints) / BEST
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from hpo.files import atomic_file
 from hpo.records import BASIC_MEASURES, reported_epoch
 from hpo.trainer.connection import Connection, TrialEnded
 from hpo.trainer.messages import Begin, Epoch, TrialNote
+from hpo.trainer.metric_lines import MOST_SKIPPED
 from hpo.trainer.saved import Saves
 from hpo.training.generators import seed_generators
 
@@ -232,17 +233,36 @@ class Trial:
     def report(self, epoch: int | None = None, **metrics: Any) -> None:
         """Report the metrics of an epoch: it is saved, recorded, and compared with other trials.
 
-        ``train_loss``, ``train_accuracy``, ``val_loss``, ``val_accuracy`` (shares, losses in nats) and ``lr``
-        are also what the checks read. Raises ``TrialEnded`` if the trial ends here, and ``UserError`` for an
-        epoch out of order and for a metric that is not a number.
+        ``epoch`` is by default the next one; a loop without ``epochs`` may skip some, which are recorded
+        without metrics. ``train_loss``, ``train_accuracy``, ``val_loss``, ``val_accuracy`` (shares, losses in
+        nats) and ``lr`` are also what the checks read. Raises ``TrialEnded`` if the trial ends here, and
+        ``UserError`` for an epoch out of order and for a metric that is not a number.
         """
         self._connection.refuse_forked()
-        saves, number = self._saves, self._saves.progress.epochs + 1
-        if epoch is not None and epoch != number:
-            raise UserError(f"report: epoch {epoch} cannot follow epoch {number - 1}")
         numbers = {name: _number(name, value) for name, value in metrics.items()}
+        for _ in range(self._skipped(epoch)):
+            self._end_epoch({})
+        self._end_epoch(numbers)
+
+    def _skipped(self, epoch: int | None) -> int:
+        """Return how many epochs a report of this one skips. Raises ``UserError`` if it is out of order."""
+        last = self._saves.progress.epochs
+        if epoch is None:
+            return 0
+        skipped = epoch - last - 1
+        if epoch < 1:
+            raise UserError(f"report: epoch {epoch} cannot follow epoch {last}: epochs count from 1")
+        if not 0 <= skipped <= (0 if self._epoch else MOST_SKIPPED):
+            raise UserError(f"report: epoch {epoch} cannot follow epoch {last}")
+        if self.budget is not None and epoch > self.budget:
+            raise UserError(f"report: epoch {epoch} is beyond the budget of {self.budget} (trial.budget)")
+        return skipped
+
+    def _end_epoch(self, numbers: Mapping[str, float]) -> None:
+        saves = self._saves
         try:
-            result = reported_epoch(number, numbers, time.monotonic() - self._epoch_started)
+            seconds = time.monotonic() - self._epoch_started
+            result = reported_epoch(saves.progress.epochs + 1, numbers, seconds)
         except ValueError as error:
             raise UserError(f"report: {error}") from None
         saves.watch.end_epoch({name: result.metric(name) for name in BASIC_MEASURES})

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 USERS_ERRORS = (Exception, SystemExit)
 """What a user's code may raise. ``sys.exit`` in it must not end a worker."""
 
-Kind = Literal["model", "trainer", "objective"]
+Kind = Literal["model", "trainer", "dataset", "objective"]
 
 STUDY_ATTRIBUTE = "__hpo_study__"
 """Where a function under ``@hpo.study`` has its study's settings."""

@@ -20,7 +20,7 @@ from hpo.artifacts.metrics import Measured, measure
 from hpo.artifacts.model import build_network, load_exported
 from hpo.artifacts.program import PixelNetwork, make_program, users_program
 from hpo.config.configuration import Configuration
-from hpo.data.datasets import Dataset, load_study_images
+from hpo.data.datasets import Dataset
 from hpo.data.preprocess import Preprocessor
 from hpo.data.split import Split, split, split_key
 from hpo.errors import DataError, ExportError, UserError
@@ -33,6 +33,7 @@ from hpo.stages.store import find_stage
 from hpo.storage.engine import reading
 from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
 from hpo.training.network_state import load_network_state
+from hpo.training.study_images import load_study_images
 from hpo.trial.reproduce import Repeat, RepeatedEpoch
 
 Weights = Mapping[str, Tensor]

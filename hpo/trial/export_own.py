@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,9 @@ class ExportedOwn:
     best_epoch: int | None
     parameters: dict[str, Any]
     states: list[str]
-    """The names of the states in ``weights.safetensors``; empty if none were kept."""
+    """The names of the states that were kept."""
+    with_tensors: list[str]
+    """Those of them that have tensors, in ``weights.safetensors``; the others are in ``trial.json``."""
     files: list[str]
 
 
@@ -62,10 +65,11 @@ def export_own(url: str, spec: StudySpec, number: int | None, output: Path | Non
         raise UserError(_nothing(spec, trial, files))
     assert trial.value is not None  # it is complete
     states: list[str] = []
+    with_tensors: list[str] = []
     try:
         with atomic_folder(place) as temporary:
             if kept is not None:
-                states = _copy_states(kept, temporary)
+                states, with_tensors = _copy_states(kept, temporary)
             if names:
                 shutil.copytree(files, temporary / FILES)
             parameters = {name: each for name, each in trial.configuration.items() if each is not None}
@@ -78,6 +82,7 @@ def export_own(url: str, spec: StudySpec, number: int | None, output: Path | Non
                 trial.best_epoch,
                 parameters,
                 states,
+                with_tensors,
                 names,
             )
             (temporary / PARAMETERS).write_bytes(document(parameters))
@@ -102,12 +107,14 @@ def _trial(url: str, study: str, number: int | None) -> TrialDetail:
     return trial
 
 
-def _copy_states(kept: Path, folder: Path) -> list[str]:
-    """Copy the best epoch's states, verified; return their names."""
+def _copy_states(kept: Path, folder: Path) -> tuple[list[str], list[str]]:
+    """Copy the best epoch's states, verified; return their names, and of those that have tensors."""
     described, content = store.read(kept)
     (folder / store.WEIGHTS).write_bytes(content)
     (folder / store.DOCUMENT).write_bytes(document(described))
-    return sorted(described.get("states", {}))
+    names = sorted(described.get("states", {}))
+    tensors = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])  # the header of safetensors
+    return names, [name for name in names if any(each.startswith(f"{name}.") for each in tensors)]
 
 
 def _nothing(spec: StudySpec, trial: TrialDetail, files: Path) -> str:
@@ -139,10 +146,14 @@ def _card(exported: ExportedOwn) -> str:
         "",
     ]
     if exported.states:
-        name = exported.states[0]
         lines += [
-            f"`{store.WEIGHTS}` has the states that the training kept ({', '.join(exported.states)}), as "
-            "they were at the best epoch; the names of tensors begin with that of their state:",
+            f"The training kept {', '.join(exported.states)}. This is how they were at the best epoch: "
+            f"`{store.DOCUMENT}` has their numbers and texts, and the versions of the code.",
+        ]
+    for name in exported.with_tensors[:1]:
+        lines += [
+            f"`{store.WEIGHTS}` has the tensors of {', '.join(exported.with_tensors)}; their names begin "
+            "with that of their state:",
             "",
             "```python",
             "from safetensors.torch import load_file",
@@ -153,8 +164,6 @@ def _card(exported: ExportedOwn) -> str:
             "    {key.removeprefix(prefix): each for key, each in states.items() if key.startswith(prefix)}",
             ")",
             "```",
-            "",
-            f"`{store.DOCUMENT}` has what is no tensor, and the versions of the code.",
         ]
     if exported.files:
         lines += ["", f"`{FILES}/` has the files that the trial kept: {', '.join(exported.files)}."]

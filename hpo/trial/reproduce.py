@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from hpo import provenance
 from hpo.config.configuration import Configuration
 from hpo.config.objective import Objective
-from hpo.data.datasets import load_study_images
 from hpo.data.split import split_key
 from hpo.errors import DeviceError, UserError
 from hpo.limits import available_cores
@@ -33,6 +32,7 @@ from hpo.training.network_state import network_state
 from hpo.training.precision import Resolved, processor, resolve_precision
 from hpo.training.rehearsal import Rehearsal
 from hpo.training.setup import prepare
+from hpo.training.study_images import load_study_images
 from hpo.training.users_metric import UsersMetric
 
 

@@ -11,7 +11,7 @@ import torch
 
 from hpo.artifacts.best_weights import delete_stale_weights
 from hpo.config.methods import Asha
-from hpo.data.datasets import Dataset, load_study_images
+from hpo.data.datasets import Dataset
 from hpo.diagnosis.refresh import refresh_findings
 from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
 from hpo.events import LeaseLost, TrialEnded
@@ -34,6 +34,7 @@ from hpo.testing.faults import fault_point
 from hpo.training.checkpoint_files import remove_study_checkpoints
 from hpo.training.device import release_trial_memory, resolve_device
 from hpo.training.rehearsal import check_models
+from hpo.training.study_images import load_study_images
 from hpo.training.users_metric import check_metric
 from hpo.training.users_trainer import check_own_training
 from hpo.trial.context import TrialContext

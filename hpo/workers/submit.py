@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from hpo.config.study import StudySpec
-from hpo.data.datasets import ChosenImages, Dataset, choose_images, load_study_images
+from hpo.data.datasets import Dataset
 from hpo.queue.control import refuse_stopped
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import StudyProgress, register_study, study_progress
@@ -16,6 +16,7 @@ from hpo.storage.store import ResultsStore
 from hpo.storage.studies import RegisteredStudy, find_registered
 from hpo.storage.tables import StudyRow
 from hpo.text import counted
+from hpo.training.study_images import ChosenImages, choose_images, load_study_images
 
 
 @dataclass(frozen=True)

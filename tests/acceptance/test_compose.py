@@ -53,7 +53,7 @@ def _wait_for_epoch(compose: Compose, name: str) -> None:
 def test_compose_study_survives_database_crash_and_lost_worker(
     compose: Compose, database: Server, tmp_path: Path
 ) -> None:
-    (tmp_path / "tiny.yaml").write_text(STUDY.format(trials=4, epochs=20))
+    (tmp_path / "tiny.yaml").write_text(STUDY.format(trials=4, epochs=20, images=1000))
     compose.up("dashboard")
     for number in (1, 2):
         compose.up("worker", number)

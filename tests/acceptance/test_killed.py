@@ -40,8 +40,8 @@ LATER = [
     *(f"checkpoint.replaced:{count}" for count in (3, 9, 12)),
 ]
 """Within the first epoch, at its end, and within the second."""
-SOME = {"worker.claimed", "trial.begun", "trial.epoch_stored", "checkpoint.replace", "trial.finish"}
-"""Points whose tests are not slow: a claim, a trial, an epoch and a checkpoint half written, an end."""
+SOME = {"worker.claimed", "trial.epoch_stored", "checkpoint.replace", "trial.finish"}
+"""Points whose tests are not slow: a claim, an epoch and a checkpoint half written, an end."""
 NEVER_BEGUN = ("worker.claim", "worker.claimed", "trial.begin", "trial.drawn")
 
 

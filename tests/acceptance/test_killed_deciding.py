@@ -47,7 +47,7 @@ FAULTS = [
     for point in DECIDING
     for count in (1, 3)
 ]
-PROMOTED = ["worker.claimed:5", pytest.param("trial.begun:5", marks=SLOW)]
+PROMOTED = [pytest.param(f"{point}:5", marks=SLOW) for point in ("worker.claimed", "trial.begun")]
 """The four slots have each been claimed once by then: this claim goes on with a paused trial."""
 
 

@@ -16,12 +16,11 @@ from typing import Any
 
 import pytest
 import torch
-import typer.main
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 
 import hpo
-from hpo.cli.app import app, run_command
+from hpo.cli.app import run_command
 from hpo.config.study import StudySpec
 from hpo.errors import UserError
 from hpo.events import RunSummary
@@ -98,7 +97,6 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any, **__: Any) -> Any:
         raise UserError("nothing is trained here")
 
-    monkeypatch.setattr("hpo.cli.app.app", typer.main.get_command(app))  # which Typer makes again for each
     monkeypatch.setattr("hpo.workers.run.run_study", submitted)
     monkeypatch.setattr("hpo.workers.ray.run.run_on_ray", refused)
     monkeypatch.setattr("hpo.workers.service.serve_studies", lambda *_: ServiceSummary(0, 1.0, {}, []))

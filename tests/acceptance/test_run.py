@@ -13,6 +13,8 @@ from tests.helpers.hpo_command import Hpo
 
 ONE = ("--workers", "1")
 """Where a test does not need two: each loads PyTorch."""
+FEW = 300
+"""Images to train on where no test waits for an event within an epoch."""
 
 
 def _expect_all_done(hpo: Hpo, trials: int, epochs: int) -> None:
@@ -34,7 +36,7 @@ def _expect_all_done(hpo: Hpo, trials: int, epochs: int) -> None:
 
 
 def test_run_trains_a_study_once_and_adds_trials_to_it(hpo: Hpo) -> None:
-    study = hpo.write_study(trials=2)
+    study = hpo.write_study(trials=2, images=FEW)
     first = hpo("run", study, *ONE, fresh=True)
     assert first.returncode == 0, first.stderr
     _expect_all_done(hpo, trials=2, epochs=2)
@@ -65,24 +67,24 @@ def test_run_stores_and_prints_findings_on_the_study(hpo: Hpo) -> None:
 
 
 def test_killed_run_is_resumed_to_the_same_weights(hpo: Hpo) -> None:
-    study = hpo.write_study(trials=3, epochs=2)
-    running = hpo.start("run", study, "--workers", "2", "--json")
+    study = hpo.write_study(trials=3, epochs=2, images=FEW)
+    running = hpo.start("run", study, "--json", *ONE)
     running.wait_for("trial_ended")
     running.wait_for("epoch_done")
     running.kill_all()
-    resumed = hpo("run", study, "--workers", "2")
+    resumed = hpo("run", study, *ONE)
     assert resumed.returncode == 0, resumed.stderr
     _expect_all_done(hpo, trials=3, epochs=2)
     killed = hpo.rows("select slot, lr, value, weights_hash from results order by slot")
     # The same threads: with another number of them sums come out in another order.
-    calm = hpo("run", study, "--workers", "2", "--set", "study=calm")
+    calm = hpo("run", study, "--set", "study=calm", *ONE)
     assert calm.returncode == 0, calm.stderr
     same = "select slot, lr, value, weights_hash from results where study = 'calm' order by slot"
     assert hpo.rows(same) == killed
 
 
 def test_run_releases_its_slots_after_ctrl_c(hpo: Hpo) -> None:
-    study = hpo.write_study(trials=3, epochs=2)
+    study = hpo.write_study(trials=3, epochs=2, images=FEW)
     running = hpo.start("run", study, "--workers", "2", "--json")
     running.wait_for("epoch_done")
     running.process.send_signal(signal.SIGINT)
@@ -117,7 +119,7 @@ def test_run_saves_its_trial_within_an_epoch_after_sigterm(hpo: Hpo) -> None:
 
 
 def test_run_replaces_a_killed_worker(hpo: Hpo) -> None:
-    study = hpo.write_study(trials=2, epochs=3)
+    study = hpo.write_study(trials=2, epochs=3, images=FEW)
     running = hpo.start("run", study, "--json", *ONE)
     running.wait_for("epoch_done")
     worker = running.wait_for("epoch_done")["worker"]

@@ -43,7 +43,8 @@ def test_export_writes_the_kept_states_files_and_parameters(store: ResultsStore,
     _train(store, 1, 0.2)
     best = _train(store, 1, 0.5)
     content = safetensors.numpy.save({"model.weight": np.arange(3.0)})
-    described = {"states": {"model": {"dict": [["weight", {"tensor": "model.weight"}]]}}, "value": 0.5}
+    states = {"model": {"dict": [["weight", {"tensor": "model.weight"}]]}, "sums": {"dict": [["loss", 2]]}}
+    described = {"states": states, "value": 0.5}
     save_content(_uid(store), best.number, 1, content, described, {})
     files = files_folder(_uid(store), "main", 1)
     (files / "plots").mkdir(parents=True)
@@ -54,11 +55,13 @@ def test_export_writes_the_kept_states_files_and_parameters(store: ResultsStore,
     printed = json.loads(capsys.readouterr().out)
     folder = Path("mine-trial-1")
     assert (printed["folder"], printed["trial"], printed["value"]) == (str(folder), 1, 0.5)
-    assert (printed["states"], printed["files"]) == (["model"], ["plots/curve.txt"])
+    assert (printed["states"], printed["files"]) == (["model", "sums"], ["plots/curve.txt"])
+    assert printed["with_tensors"] == ["model"]
+    assert json.loads((folder / "trial.json").read_text())["states"] == states
     parameters = json.loads((folder / "parameters.json").read_text())
     assert parameters == printed["parameters"] and parameters["rate"] == best.values["rate"]
-    states = safetensors.numpy.load_file(folder / "weights.safetensors")
-    assert states["model.weight"].tolist() == [0, 1, 2]
+    tensors = safetensors.numpy.load_file(folder / "weights.safetensors")
+    assert tensors["model.weight"].tolist() == [0, 1, 2]
     assert (folder / "files" / "plots" / "curve.txt").read_text() == "up"
     assert 'prefix = "model."' in (folder / "README.md").read_text()
 

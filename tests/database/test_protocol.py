@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
-from sqlalchemy import event, select, update
+from sqlalchemy import select, update
 
 from hpo.errors import LeaseLostError
 from hpo.queue import control, leases
@@ -189,12 +189,7 @@ def machine(bench: Bench, tmp_path: Path) -> type[Protocol]:
     def new_bench() -> Any:
         path = tmp_path / f"copy-{next(count)}.db"
         shutil.copy(template, path)
-        fresh = ResultsStore(f"sqlite:///{path}")
-        # Nobody pulls the plug here.
-        event.listen(
-            fresh.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF")
-        )
-        return type(bench)(fresh)
+        return type(bench)(ResultsStore(f"sqlite:///{path}"))
 
     return type("OnSqlite", (Protocol,), {"new_bench": staticmethod(new_bench)})
 

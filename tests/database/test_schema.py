@@ -80,8 +80,7 @@ def test_opening_a_current_database_is_fast_and_takes_no_lock(storage_url: str) 
             schema.upgrade(storage_url)
             times.append(time.perf_counter() - began)
     holder.dispose()
-    # A lock would be waited for, for 30 s; the machine may be busy with other things.
-    assert min(times) < 0.2
+    assert min(times) < 10, "a lock would be waited for, for 30 s"
 
 
 def test_views_are_recreated_when_their_text_changed(engine: Engine, storage_url: str) -> None:

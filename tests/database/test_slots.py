@@ -12,7 +12,6 @@ import pytest
 
 from hpo import __version__
 from hpo.config.image_format import STANDARD
-from hpo.data.datasets import ChosenImages
 from hpo.errors import StudyChangedError, UserError
 from hpo.maintenance.deletion import withdraw_study
 from hpo.queue.enqueue import enqueue
@@ -22,6 +21,7 @@ from hpo.records import Outcome
 from hpo.signals import StopFlag
 from hpo.storage.studies import find_registered
 from hpo.storage.tables import SlotRow, StudyRow, TrialRow
+from hpo.training.study_images import ChosenImages
 from hpo.workers.run import StudyRun
 from hpo.workers.submit import submit_study
 from tests.database.conftest import Bench

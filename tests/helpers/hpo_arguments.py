@@ -5,14 +5,12 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-import typer
-
-from hpo.cli.app import app
+from hpo.cli.app import command_line
 
 
 def complaint(command: str) -> str:
     """What is wrong with the names of its commands and options; empty if nothing is."""
-    place: Any = typer.main.get_command(app)
+    place: Any = command_line()
     words = shlex.split(command)[1:]
     while words and hasattr(place, "commands") and not words[0].startswith("-"):
         if words[0] not in place.commands:

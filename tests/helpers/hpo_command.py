@@ -24,7 +24,7 @@ seed: 1
 trials: {trials}
 fixed:
   dataset: synthetic
-  train_images: 1000
+  train_images: {images}
   width: 4
   depth: 3
   epochs: {epochs}
@@ -43,9 +43,9 @@ class Hpo:
     folder: Path
     environment: dict[str, str]
 
-    def write_study(self, trials: int = 4, epochs: int = 2) -> str:
+    def write_study(self, trials: int = 4, epochs: int = 2, images: int = 1000) -> str:
         path = self.folder / "tiny.yaml"
-        path.write_text(STUDY.format(trials=trials, epochs=epochs))
+        path.write_text(STUDY.format(trials=trials, epochs=epochs, images=images))
         return str(path)
 
     def __call__(

@@ -11,12 +11,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import typer
-import typer.main
 from hypothesis import strategies as st
 from PIL import Image
 
-from hpo.cli.app import app
+from hpo.cli.app import command_line
 
 STUDY = """\
 study: tiny
@@ -84,7 +82,7 @@ class Command:
 
 def commands() -> dict[str, Command]:
     """Return every command by its name, those of groups too."""
-    return {" ".join(each.words): each for each in _leaves((), typer.main.get_command(app))}
+    return {" ".join(each.words): each for each in _leaves((), command_line())}
 
 
 def _leaves(words: tuple[str, ...], command: Any) -> list[Command]:

@@ -107,7 +107,7 @@ def endless(trial):
 def stubborn(trial):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
-        sum(range(1000))
+        time.sleep(0.01)
 
 
 def hanging(trial):
@@ -139,7 +139,12 @@ def saving_late(trial):
 
 
 def misusing(trial):
-    trial.report(3, val_accuracy=0.5)
+    trial.report(0, val_accuracy=0.5)
+
+
+def skipping(trial):
+    trial.keep(sums={"n": 1})
+    trial.report(epoch=3, val_accuracy=0.25)
 
 
 def seeded(trial):

@@ -209,8 +209,12 @@ def _run_and_end(request: Request) -> NoReturn:
 
 
 def _load_everything() -> None:
+    from sqlalchemy.orm import configure_mappers
+
     import hpo
     from hpo import provenance
+    from hpo.cli.app import command_line
+    from tests.helpers.unsynced import write_unsynced
 
     skipped = ("hpo.integrations", "hpo.storage.migrations", "hpo.models", "hpo.studies")
     for module in pkgutil.walk_packages(hpo.__path__, "hpo."):
@@ -220,6 +224,9 @@ def _load_everything() -> None:
         importlib.import_module(name)
     provenance.running_code()  # looked up once in a process
     provenance.running_packages()
+    command_line()
+    configure_mappers()
+    write_unsynced()
 
 
 def _main() -> None:

@@ -46,7 +46,7 @@ def images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "made for a test",
         warnings=("1 file is left out",),
     )
-    monkeypatch.setattr("hpo.data.datasets.load_dataset", lambda *_, **__: dataset)
+    monkeypatch.setattr("hpo.training.study_images.load_images", lambda *_, **__: dataset)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.yaml").write_text(STUDY)
 

@@ -29,11 +29,12 @@ FIXED: dict[str, Any] = {
     "width": 4,
     "depth": 2,
     "epochs": 3,
-    "batch_size": 20,
+    "batch_size": 40,
     "precision": "fp32",
     "val_fraction": 0.02,
     "schedule": "constant",
 }
+MORE_STEPS = FIXED | {"batch_size": 20}
 RATES = {"lr": {"choice": [1e-4, 0.05, 3e-4, 2e-4, 0.03, 1.5e-4]}}
 PROMOTE = {"asha": {"reduction": 2, "promote": True}}
 RESULTS = """
@@ -95,7 +96,8 @@ def first_accuracies(whole: Rows) -> list[float]:
 def test_a_trial_that_a_check_ended_counts_as_the_last_at_every_rung(storage_url: str) -> None:
     document = spec("s", {"asha": {"reduction": 2}}, trials=4).model_dump(mode="json", by_alias=True)
     rates = {"lr": {"choice": [0.05, 1e6, 1e7, 3e-4]}}
-    run(storage_url, StudySpec.model_validate({**document, "space": rates, "checks": "standard"}))
+    changes = {"space": rates, "checks": "standard", "fixed": MORE_STEPS}
+    run(storage_url, StudySpec.model_validate({**document, **changes}))
     ended = rows(storage_url, "SELECT slot FROM results WHERE study = :study AND cause <> 'healthy'", "s")
     assert {(1,), (2,)} <= set(ended)
     decided = rows(storage_url, RUNGS.replace("r.decision", "r.decision, r.compared, r.score"), "s")
@@ -174,6 +176,7 @@ DECIDED = """
 def test_a_stage_with_paused_trials_ends_before_the_next_begins(storage_url: str) -> None:
     document = spec("s", "none").model_dump(mode="json", by_alias=True)
     changes = {"stages": STAGES, "trials": 6, "sampler": "random", "space": {"lr": {"log": [1e-4, 0.1]}}}
+    changes["fixed"] = MORE_STEPS
     events = run(storage_url, StudySpec.model_validate({**document, **changes}))
     by_stage = rows(storage_url, "SELECT stage, state FROM results WHERE study = :study", "s")
     assert sorted(by_stage) == [
@@ -209,7 +212,7 @@ def test_a_worker_that_stops_and_comes_back_decides_the_same(storage_url: str) -
     while pieces < 100:
         pieces += 1
         try:
-            serve_until(storage_url, "stopped", StopAfter(37))
+            serve_until(storage_url, "stopped", StopAfter(17))
         except StopRequestedError:
             continue
         break
@@ -218,11 +221,9 @@ def test_a_worker_that_stops_and_comes_back_decides_the_same(storage_url: str) -
         assert rows(storage_url, sql, "stopped") == rows(storage_url, sql, "calm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize(
-    "pruner",
-    [{"median": {"min_trials": 2}}, pytest.param({"hyperband": {"reduction": 2}}, marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("pruner", [{"median": {"min_trials": 2}}, {"hyperband": {"reduction": 2}}])
 def test_the_other_rules_stop_trials_too(storage_url: str, pruner: Any) -> None:
     events = run(storage_url, spec("s", pruner))
     states = {event.number: event.state for event in events if isinstance(event, TrialEnded)}

@@ -79,4 +79,4 @@ def test_study_stops_after_consecutive_failures_and_resumes(storage_url: str) ->
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_study_with_scattered_failures_does_not_stop(storage_url: str) -> None:
-    assert _serve(storage_url, _spec([1, 4, 3, 6, 5], most=2)) == StudyProgress(complete=2, failed=3)
+    assert _serve(storage_url, _spec([1, 4, 3], most=2)) == StudyProgress(complete=1, failed=2)

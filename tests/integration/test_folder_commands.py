@@ -12,9 +12,9 @@ from PIL import Image
 from hpo.cli.app import run_command
 from hpo.config.image_format import STANDARD
 from hpo.config.parsing.load import load_study
-from hpo.data.datasets import load_study_images
 from hpo.queue.slots import register_study
 from hpo.storage.store import ResultsStore
+from hpo.training.study_images import load_study_images
 
 STUDY = """\
 study: pets

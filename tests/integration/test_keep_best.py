@@ -15,7 +15,6 @@ from hpo.artifacts import store as kept
 from hpo.config.configuration import Configuration
 from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
-from hpo.data.datasets import load_study_images
 from hpo.data.split import split_key
 from hpo.rng import Key
 from hpo.settings import settings
@@ -25,6 +24,7 @@ from hpo.storage.store import ResultsStore
 from hpo.training.evaluate import evaluate
 from hpo.training.model_factory import build_model
 from hpo.training.setup import prepare
+from hpo.training.study_images import load_study_images
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit_study
@@ -175,10 +175,10 @@ def test_a_disk_that_does_not_take_them_is_reported_and_the_trial_counts(storage
 
 @SQLITE
 def test_what_a_killed_worker_left_goes_when_the_study_is_looked_at_again(storage_url: str) -> None:
-    work(storage_url, spec("s", keep_best=1))
+    work(storage_url, spec("s", keep_best=1, trials=2))
     ((folder, _),) = kept.studies()
     (best,) = ranking(storage_url)[:1]
     other = ranking(storage_url)[1]
     shutil.copytree(_folder(folder.name, best), folder / f"trial-{other}-1")
-    work(storage_url, spec("s", keep_best=1))
+    work(storage_url, spec("s", keep_best=1, trials=2))
     assert kept_trials() == {"s": [best]}

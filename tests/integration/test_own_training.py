@@ -66,7 +66,7 @@ def test_trials_that_fail_cost_only_themselves(url: str) -> None:
         "misusing",
         "saving_late",
     ]
-    run(url, spec("s", [*does, "leaking", "looking", "returning"]))
+    run(url, spec("s", [*does, "leaking", "looking", "returning", "skipping"]))
     found = {row[0]: row[1:] for row in rows(url, VERDICTS, study="s")}
     assert [found[name][0] for name in does] == ["complete", *["failed"] * 8]
     assert found["raising"][2:] == ("error", "error: ValueError: no such file: sesame")
@@ -75,10 +75,16 @@ def test_trials_that_fail_cost_only_themselves(url: str) -> None:
     assert found["crashing"][3] == "error: the process of the training was killed by signal SIGSEGV"
     assert found["exhausting"][2] == "out_of_memory"
     assert "returned a str" in found["nothing"][3]
-    assert "epoch 3 cannot follow epoch 0" in found["misusing"][3]
+    assert "epoch 0 cannot follow epoch 0: epochs count from 1" in found["misusing"][3]
     assert "before report" in found["saving_late"][3]
     assert found["looking"][:2] == ("complete", 1.0)
     assert found["returning"][1] == 0.55
+    epochs = "SELECT c.epoch, c.val_accuracy FROM curves AS c JOIN results AS r USING (study, number)"
+    skipped = rows(url, f"{epochs} WHERE r.value = 0.25 ORDER BY c.epoch")
+    assert skipped == [(1, None), (2, None), (3, 0.25)]
+    (number,) = rows(url, "SELECT number FROM results WHERE value = 0.25")[0]
+    (kept,) = settings().artifacts.glob(f"*/trial-{number}-*/trial.json")
+    assert json.loads(kept.read_text())["states"] == {"sums": {"dict": [["n", 1]]}}
     query = "SELECT error FROM hpo_trial WHERE json_extract(configuration, '$.does') = 'raising'"
     (error,) = rows(url, query)[0]
     assert "in inner" in error and "in raising" in error and "hpo/trainer" not in error

@@ -29,7 +29,7 @@ FIXED: dict[str, Any] = {
     "width": 4,
     "depth": 2,
     "epochs": 3,
-    "batch_size": 20,
+    "batch_size": 40,
     "precision": "fp32",
     "val_fraction": 0.2,
 }
@@ -42,9 +42,9 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 KINDS["all of these"] = KINDS["augmentation and norm"] | WARM_UP | ADAM
 INTERRUPTED = [
-    pytest.param(kind, piece, marks=[] if (kind, piece) == ("all of these", 11) else pytest.mark.slow)
+    pytest.param(kind, piece, marks=[] if (kind, piece) == ("all of these", 17) else pytest.mark.slow)
     for kind in KINDS
-    for piece in (11, 33)
+    for piece in (6, 17)
 ]
 """The default optimizer, SGD with momentum, is interrupted by the other tests."""
 SOUND_AND_EXPLODING = {"lr": {"choice": [0.02, 1e6]}}
@@ -171,7 +171,7 @@ def test_interrupted_trials_end_like_uninterrupted_ones(
 def test_attempts_record_the_epoch_each_worker_resumed_from(storage_url: str, calm: Calm) -> None:
     with ResultsStore(storage_url) as store:
         submit_study(store, spec("stopped"))
-    work_in_pieces(storage_url, "stopped", 33)
+    work_in_pieces(storage_url, "stopped", 17)
     assert rows(storage_url, ATTEMPTS, "stopped") == [
         (1, 0, 1, "released"),
         (2, 1, 2, "released"),
@@ -194,7 +194,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(storage_url
     with ResultsStore(storage_url) as store:
         submit_study(store, spec("stopped"))
     with pytest.raises(StopRequestedError):
-        work(storage_url, "stopped", StopAfter(45))
+        work(storage_url, "stopped", StopAfter(22))
     before, newest = _checkpoints(".pt")
     newest.write_bytes(newest.read_bytes()[:-1])
     work(storage_url, "stopped")
@@ -216,11 +216,11 @@ def test_without_a_checkpoint_the_trial_starts_again(storage_url: str, calm: Cal
     with ResultsStore(storage_url) as store:
         submit_study(store, spec("stopped"))
     with pytest.raises(StopRequestedError):
-        work(storage_url, "stopped", StopAfter(45))
+        work(storage_url, "stopped", StopAfter(22))
     for path in _checkpoints(".json"):
         path.unlink()
     with pytest.raises(StopRequestedError):
-        work(storage_url, "stopped", StopAfter(15))
+        work(storage_url, "stopped", StopAfter(8))
     assert rows(storage_url, EPOCHS, "stopped") == []
     work(storage_url, "stopped")
     assert everything(storage_url, "stopped") == calm()
@@ -259,7 +259,7 @@ def test_a_stop_within_an_evaluation_is_obeyed_there(
     with pytest.raises(StopRequestedError):
         work(storage_url, "stopped", stop)
     newest = json.loads(_checkpoints(".json")[-1].read_text())["trial"]
-    assert (newest["epoch"], newest["steps"]) == (1, 30)
+    assert (newest["epoch"], newest["steps"]) == (1, 15)
     assert rows(storage_url, EPOCHS, "stopped") == []
     work(storage_url, "stopped")
     assert everything(storage_url, "stopped") == calm()

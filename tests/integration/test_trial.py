@@ -26,7 +26,6 @@ import hpo.training.setup
 from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
-from hpo.data.datasets import load_study_images
 from hpo.data.preprocess import Preprocessor
 from hpo.data.split import split
 from hpo.errors import OutOfMemoryError
@@ -41,6 +40,7 @@ from hpo.storage.store import ResultsStore
 from hpo.storage.studies import results_engine
 from hpo.training.model_factory import build_model
 from hpo.training.setup import TrialSetup
+from hpo.training.study_images import load_study_images
 from hpo.workers.loop import serve
 from hpo.workers.messages import Ready, WorkOrder
 from hpo.workers.submit import submit_study

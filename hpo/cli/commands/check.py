@@ -106,7 +106,6 @@ def _run(
 
     from hpo.cli.console import print_warning
     from hpo.cli.views.check import following
-    from hpo.data.datasets import choose_images, load_study_images
     from hpo.data.split import fewest_training_images, split_key
     from hpo.rng import Key
     from hpo.stages.validate import refuse_impossible, refuse_preprocessing
@@ -114,6 +113,7 @@ def _run(
     from hpo.training.device import prepare_process, resolve_device
     from hpo.training.rehearsal import models_of
     from hpo.training.setup import prepare
+    from hpo.training.study_images import choose_images, load_study_images
     from hpo.trial.dry_run import dry_run, rehearse_models
 
     device = resolve_device(device_name)

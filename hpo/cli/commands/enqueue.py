@@ -58,7 +58,7 @@ def _images(
     spec: StudySpec, found: RegisteredStudy | None
 ) -> tuple[int, Sequence[int], tuple[int, int, int]]:
     """Return the number of classes, how many training images each has, and the shape of an image."""
-    from hpo.data.datasets import choose_images, load_study_images
+    from hpo.training.study_images import choose_images, load_study_images
 
     if found:
         return found.classes or 0, found.class_counts, found.format.shape

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from hpo.cli.options import (
     COMMAND_EXAMPLE,
@@ -25,7 +26,20 @@ if TYPE_CHECKING:
     from hpo.workers.ray.resources import RayWorkers
 
 
+class RunCommand(TyperCommand):
+    """`hpo run`, which tells a study from a program of one word by the ``--`` before it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # Click's type, which Typer vendors or not
+        """Note whether there is a ``--``, which the parser drops."""
+        ctx.meta[_SEPARATED] = "--" in args
+        return super().parse_args(ctx, args)
+
+
+_SEPARATED = "hpo.separated"
+
+
 def run(
+    ctx: typer.Context,
     study: StudyFile,
     arguments: Annotated[
         list[str] | None,
@@ -98,7 +112,8 @@ def run(
     Ctrl-C, SIGTERM or SIGHUP, 141 when the reader of the output has left. Pruned trials did not fail.
     """
     url = storage_url(storage)
-    spec = _study(study, arguments or [], name, trials, changes, url)
+    words = [study, *(arguments or [])] if arguments or ctx.meta[_SEPARATED] else []
+    spec = _study(study, words, name, trials, changes, url)
 
     from hpo.cli.output import saying_what_is_saved
     from hpo.cli.views.notices import print_advice
@@ -122,17 +137,17 @@ def run(
 
 
 def _study(
-    source: str, arguments: list[str], name: str | None, trials: int | None, changes: Changes, url: str
+    source: str, command: list[str], name: str | None, trials: int | None, changes: Changes, url: str
 ) -> StudySpec:
-    """Return the study of a file, or of a command."""
+    """Return the study of a file, or of a command; ``command`` is empty if no program may be meant."""
     from hpo.errors import UnknownStudyError, UserError
     from hpo.training.scripts import is_script, load_any_study
 
-    if arguments:
-        _refuse_second_study(source, arguments)
+    if command and not (len(command) == 1 and _is_study(source)):
+        _refuse_second_study(source, command[1:])
         from hpo.config.parsing.command_line import command_study
 
-        return command_study([source, *arguments], name, trials, changes or [])
+        return command_study(command, name, trials, changes or [])
     if name is not None and not is_script(source):
         raise UserError("--study is for a command after --: a study file has the name as study:")
     named = [] if name is None else [f"study={name}"]
@@ -145,11 +160,16 @@ def _study(
 
 def _refuse_second_study(source: str, arguments: list[str]) -> None:
     """Raise ``UserError`` if the first word is a study: it was not meant as a program."""
-    from hpo.config.parsing.source import bundled_studies
     from hpo.errors import UserError
 
-    if source in bundled_studies() or source.endswith((".yaml", ".yml")):
+    if _is_study(source):
         raise UserError(f"one study at a time: {source} is followed by {' '.join(arguments)}")
+
+
+def _is_study(source: str) -> bool:
+    from hpo.config.parsing.source import bundled_studies
+
+    return source in bundled_studies() or source.endswith((".yaml", ".yml"))
 
 
 def _local_workers(wanted: int | None, device: str, trials: int) -> int:

@@ -20,7 +20,7 @@ _LONGEST = 24
 
 def print_classes(console: Console, classes: Sequence[ClassResult], split: str) -> None:
     """Print each class's images of the ``split``, how many are found, and what they are taken for."""
-    print_title(console, f"classes in epoch {classes[0].epoch}, on the {split} images")
+    print_title(console, f"classes in epoch {classes[0].epoch}, {split} split")
     names = {each.label: each.class_name for each in classes}
     shown = list(classes)
     if len(shown) > _MOST:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hpo.config.datasets import OF_FILES
 from hpo.config.fields import HYPERPARAMETERS, FieldType, as_written, yaml_text
 from hpo.config.methods import Pruner, options_of
 from hpo.config.objective import BUILT_IN, METRIC_PATTERN, SHORT_NAMES, Direction, natural_direction
@@ -56,8 +57,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("dataset", "data_root"),
-        lambda v: v["dataset"] == "folder" and not v["data_root"],
-        lambda v: "dataset: folder needs data_root, the folder that holds train/<class>/",
+        lambda v: v["dataset"] in OF_FILES and not v["data_root"],
+        lambda v: f"dataset: {v['dataset']} needs data_root, {OF_FILES[v['dataset']]}",
     ),
     Rule(
         ("schedule", "lr_decay"),

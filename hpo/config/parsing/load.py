@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from hpo.config.datasets import is_dataset, similar
 from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, WrongValue, as_written, field_type
 from hpo.config.parsing.consistency import (
     MODEL_DEPTHS,
@@ -82,10 +83,17 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
     values["command"] = read_command(tree.entries.get("command"), problems)
     values["limits"] = read_limits(tree.entries.get("limits"), problems)
     problems += own_training_problems(tree, values, draft)
-    problems += [*_in_both(tree), *_unknown_models(draft), *when_problems(draft), *contradictions(draft)]
+    problems += [
+        *_in_both(tree),
+        *_unknown_models(draft),
+        *_unknown_datasets(draft),
+        *when_problems(draft),
+        *contradictions(draft),
+    ]
     problems += objective_problems(_objective(tree, values), built_in=not draft.is_own)
     sampler = _choice_name(values.get("sampler"))
-    problems += _sampler_problems(sampler, draft)
+    if values.get("interface") != "optuna":  # else the space is not known yet
+        problems += _sampler_problems(sampler, draft)
     stages = parse_stages(tree.entries.get("stages"), problems)
     pruner = PrunerGiven(values.get("pruner"), tree.keys.get("pruner", Place()))
     if stages:
@@ -282,6 +290,15 @@ def _in_both(tree: MappingNode) -> list[Problem]:
 
 def _where(place: Place) -> str:
     return place.source or f"line {place.line}"
+
+
+def _unknown_datasets(draft: Draft) -> list[Problem]:
+    name = None if draft.is_own else draft.fixed.get("dataset")
+    if not isinstance(name, str) or is_dataset(name):
+        return []
+    return [
+        draft.place("dataset").problem("dataset", f"unknown data set {as_written(repr(name))}", similar(name))
+    ]
 
 
 def _unknown_models(draft: Draft) -> list[Problem]:

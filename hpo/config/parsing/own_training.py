@@ -152,8 +152,12 @@ def _without_training(tree: MappingNode) -> list[Problem]:
     ]
 
 
-_DRAWS = ("random", "tpe", "gp")
-"""Samplers that need not know the space before a trial starts."""
+_DRAWS = ("random", "sobol", "tpe", "gp")
+"""Samplers for a space that is not known before a trial draws."""
+_CANNOT_DRAW = {
+    "grid": "must know all choices before a trial starts",
+    "cmaes": "must know all ranges before a trial starts, for its normal distribution",
+}
 
 
 def _interface_problems(tree: MappingNode, given: Mapping[str, Any]) -> list[Problem]:
@@ -171,12 +175,14 @@ def _interface_problems(tree: MappingNode, given: Mapping[str, Any]) -> list[Pro
             problems.append(tree.keys[name].problem("", f"{name} {message}", "leave it out"))
     if _promotes(given.get("pruner")):
         message = "promote resumes paused trials, and an objective with interface: optuna saves nothing"
-        problems.append(tree.keys["pruner"].problem("pruner", message, "leave promote out"))
+        hint = "leave promote out, or take an hpo.Trial with trial.keep"
+        problems.append(tree.keys["pruner"].problem("pruner", message, hint))
     sampler = given.get("sampler", "random")
     name = sampler if isinstance(sampler, str) else next(iter(sampler), "")
     if name not in _DRAWS:
-        message = f"{name} must know the space before a trial starts"
-        hint = f"with interface: optuna use {', '.join(_DRAWS)}"
+        message = f"{name} {_CANNOT_DRAW.get(name, 'must know the space before a trial starts')}"
+        these = ", ".join(_DRAWS)
+        hint = f"with interface: optuna use {these}; or take an hpo.Trial, with its parameters under space:"
         problems.append(tree.keys["sampler"].problem("sampler", message, hint))
     return problems
 

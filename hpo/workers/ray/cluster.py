@@ -23,7 +23,7 @@ from hpo.limits import available_cores
 from hpo.trial.output import tail
 from hpo.workers.messages import WorkOrder
 from hpo.workers.ray.actor import ActorGoneError, RayWorker, WorkerUpdate
-from hpo.workers.ray.nodes import NodeReport, node_probe
+from hpo.workers.ray.nodes import NodeReport, UserCode, node_probe
 from hpo.workers.ray.resources import AUTO, LOCAL, Node, RayWorkers, is_own_address, place
 
 CONNECT_SECONDS = 5.0
@@ -86,10 +86,10 @@ class Cluster:
         from_inside = not self.address.startswith("ray://")
         return len(nodes) == 1 and from_inside and is_own_address(nodes[0]["NodeManagerAddress"])
 
-    def examine(self, nodes: Sequence[Node], storage_url: str, modules: Sequence[str]) -> list[NodeReport]:
+    def examine(self, nodes: Sequence[Node], storage_url: str, code: UserCode) -> list[NodeReport]:
         """Have each node report whether it can serve; a node that does not answer has a ``problem``."""
         probe = ray.remote(num_cpus=0, max_retries=0)(node_probe())
-        asked = [_on(probe, each).remote(storage_url, list(modules)) for each in nodes]
+        asked = [_on(probe, each).remote(storage_url, list(code.modules), list(code.files)) for each in nodes]
         ray.wait(asked, num_returns=len(asked), timeout=EXAMINE_SECONDS)
         return [_report(call, node) for call, node in zip(asked, nodes, strict=True)]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -26,6 +27,8 @@ class UserCode:
     """Top-level names."""
     sent: tuple[Path, ...]
     """Packages and files to send: those that are not installed, but found in a folder here."""
+    files: tuple[str, ...] = ()
+    """Those of a command, which must be on every node at the same path; a program may be on its $PATH."""
 
 
 def user_code(spec: StudySpec) -> UserCode:
@@ -37,7 +40,22 @@ def user_code(spec: StudySpec) -> UserCode:
     names = sorted({*spec.packages} - {"hpo"})
     with _with_this_folder():
         places = {name: _place(kind, name, importlib.util.find_spec(name)) for name in names}
-    return UserCode(tuple(names), tuple(path for path in places.values() if path is not None))
+    sent = tuple(path for path in places.values() if path is not None)
+    return UserCode(tuple(names), sent, _files(spec.command or ()))
+
+
+def _files(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the program of a command, and its arguments that are files here."""
+    program, arguments = command[:1], [word for word in command[1:] if _is_file(word)]
+    if program and os.sep in program[0]:
+        program, arguments = (), [*program, *arguments]
+    return (*program, *(str(Path(word).absolute()) for word in arguments))
+
+
+def _is_file(word: str) -> bool:
+    with suppress(OSError):  # such as too long for a name
+        return Path(word).is_file()
+    return False
 
 
 def _place(kind: str, name: str, found: ModuleSpec | None) -> Path | None:
@@ -83,21 +101,28 @@ class NodeReport:
     """Version and hash of the sources; None if hpo is not installed."""
     missing: tuple[str, ...] = ()
     """The user's modules that are missing."""
+    missing_files: tuple[str, ...] = ()
+    """The files of a command that are."""
     database: str = ""
     """Why the database cannot be used."""
 
 
-def node_probe() -> Callable[[str, list[str]], dict[str, Any]]:
+def node_probe() -> Callable[[str, list[str], list[str]], dict[str, Any]]:
     """Return the function that a node runs.
 
     It is a closure, so that Ray sends its code: a node without hpo could not import it.
     """
 
-    def probe(storage_url: str, modules: list[str]) -> dict[str, Any]:
+    def probe(storage_url: str, modules: list[str], files: list[str]) -> dict[str, Any]:
         import importlib.util
+        import pathlib
+        import shutil
 
         report: dict[str, Any] = {
-            "missing": tuple(name for name in modules if importlib.util.find_spec(name) is None)
+            "missing": tuple(name for name in modules if importlib.util.find_spec(name) is None),
+            "missing_files": tuple(
+                each for each in files if not pathlib.Path(each).is_file() and shutil.which(each) is None
+            ),
         }
         try:
             from hpo import __version__
@@ -141,6 +166,11 @@ def _problems(report: NodeReport, here: str) -> list[str]:
         found.append(f"it has hpo {report.hpo}, this machine has {here}: install the same {DISTRIBUTION}")
     if report.missing:
         found.append(f"module {', '.join(report.missing)} is missing: install it there too")
+    if report.missing_files:
+        found.append(
+            f"it has no {', '.join(report.missing_files)}: the files of a command are not sent; put them "
+            "into the same folder on every node, or into one that the nodes share"
+        )
     if report.database:
         found.append(f"it cannot use the database: {report.database}")
     return found

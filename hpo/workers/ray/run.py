@@ -55,7 +55,7 @@ def run_on_ray(
         nodes = cluster.nodes()
         _refuse_sqlite(url, cluster, nodes)
         whole_url = _with_password(url).render_as_string(hide_password=False)
-        nodes = usable_nodes(nodes, cluster.examine(nodes, whole_url, code.modules))
+        nodes = usable_nodes(nodes, cluster.examine(nodes, whole_url, code))
         count = worker_count(workers, nodes, spec.trials)
         idle = 0 if workers.gpus_per_worker else int(sum(node.gpus for node in nodes))
         on_event(ClusterJoined(tuple(node.host for node in nodes), count, workers.description(), idle))

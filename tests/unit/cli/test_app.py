@@ -142,7 +142,7 @@ def test_debug_prints_the_traceback(arguments: list[str], capsys: Capture) -> No
 
 def test_debug_after_two_dashes_is_an_argument(capsys: Capture) -> None:
     assert run_command(["run", "--", "--debug"]) == 2
-    assert "bundled study '--debug'" in capsys.readouterr().err
+    assert "hpo run --trials 50 -- --debug" in capsys.readouterr().err
 
 
 def test_study_file_with_mistakes_lists_them_all(tmp_path: Path, capsys: Capture) -> None:

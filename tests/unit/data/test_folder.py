@@ -52,7 +52,7 @@ def test_without_test_folder_a_tenth_of_each_class_is_held_out(tmp_path: Path, m
     decoded = source.decode()
     assert np.bincount(decoded.test.labels).tolist() == [3, 1]
     assert np.bincount(decoded.train.labels).tolist() == [27, 8]
-    assert "no test folder, so 10% of each class was held out" in source.origin
+    assert "no test images, so 10% of each class was held out" in source.origin
     everything = {image.tobytes() for part in (decoded.train, decoded.test) for image in pixels(part)}
     assert len(everything) == 39
     again = folder_source(tmp_path).decode()

@@ -58,7 +58,7 @@ def test_splits_are_told_by_their_names(tmp_path: Path, train: str, test: str) -
 def test_training_folder_alone_holds_out_test_images(tmp_path: Path, name: str) -> None:
     source = folder_source(make(tmp_path, *in_classes(name)))
     assert source.classes == ("cat", "dog")
-    assert counts(source).startswith("4 train, 2 test; no test folder")
+    assert counts(source).startswith("4 train, 2 test; no test images")
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "Validation", "eval", "val_set", "dev"])

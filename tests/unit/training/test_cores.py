@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hpo import limits
 from hpo.limits import Memory
 from hpo.training import cores as module
 from hpo.training.cores import default_workers, divide_threads, memory_shortage, oversubscription
@@ -37,7 +38,7 @@ def test_default_workers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "available_cores", lambda: cores)
-    monkeypatch.setattr(module, "_GPU_DRIVERS", (tmp_path,) if gpu else ())
+    monkeypatch.setattr(limits, "_GPU_DRIVERS", (tmp_path,) if gpu else ())
     found = default_workers(device, trials)
     workers, why = expected
     assert found.workers == workers

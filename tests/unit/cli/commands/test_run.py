@@ -162,8 +162,9 @@ def test_hpo_run_refuses_a_command_that_is_none(
     [
         (["python", "train.py", "--lr~log(1, 2)"], "--lr~log(1, 2): write -- before the program: hpo run "),
         (["--trials", "3", "a.py", "lr=~choice(1, 2)"], "lr=~choice(1, 2): write -- before the program"),
-        (["--", "python3"], "no study file or bundled study 'python3'"),
-        (["--", "lr~log(1, 2)"], "a command is searched by hpo run --trials 50 -- python train.py --lr~"),
+        (["--", "python3"], "how many trials? Write hpo run --trials 50 -- python3"),
+        (["--trials", "3", "--", "python3"], "no argument is searched: write e.g. --lr~"),
+        (["python3"], "a command is searched by hpo run --trials 50 -- python train.py --lr~"),
         (["--study", "", "--trials", "3", "--", "python3", "lr~log(1, 2)"], "'' is not a valid study name"),
     ],
 )
@@ -172,6 +173,14 @@ def test_command_in_the_wrong_form_is_refused_with_the_right_one(
 ) -> None:
     assert run_command(["run", *words]) == 2
     assert problem in capsys.readouterr().err
+
+
+def test_program_of_one_word_is_a_command_after_two_dashes(asked: dict[str, Any]) -> None:
+    run_command(["run", "--trials", "3", "--set", "space.lr={log: [1e-3, 1]}", "--", "./train"])
+    assert asked["spec"].command == ("./train",)
+    assert list(asked["spec"].space) == ["lr"]
+    run_command(["run", "--", "quickstart"])
+    assert asked["spec"].study == "quickstart" and asked["spec"].command is None
 
 
 def test_tilde_in_an_ordinary_study_is_not_a_search(asked: dict[str, Any]) -> None:

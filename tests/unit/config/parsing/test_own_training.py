@@ -324,7 +324,8 @@ def test_the_schema_knows_own_trainings() -> None:
         ("first: [{lr: 1}]", "first cannot be combined with interface: optuna"),
         ("stages: [{name: a, trials: 3}]", "stages cannot be combined with interface: optuna"),
         ("pruner: {asha: {promote: true}}", "promote resumes paused trials, and an objective"),
-        ("sampler: sobol", "sobol must know the space before a trial starts"),
+        ("sampler: grid", "grid must know all choices before a trial starts"),
+        ("sampler: cmaes", "cmaes must know all ranges before a trial starts"),
     ],
 )
 def test_what_a_training_that_draws_itself_cannot_have_is_refused(text: str, message: str) -> None:

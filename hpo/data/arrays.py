@@ -1,0 +1,232 @@
+"""Images in arrays: what shapes and types are understood, and data sets in an ``.npz`` file."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpo.config.image_format import ImageFormat
+from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
+from hpo.data.hold_out import held_out_rows
+from hpo.errors import DataError
+from hpo.files import path_text
+from hpo.settings import expanded
+from hpo.text import counted
+
+Array = npt.NDArray[Any]
+
+_CHANNELS = (1, 3, 4)
+_AT_ONCE = 1000
+_WHITE = 255
+_DARK = 31
+_NAMES: dict[str, tuple[str, ...]] = {
+    "train_images": ("train_images", "x_train", "X_train", "images", "x", "X", "data"),
+    "train_labels": ("train_labels", "y_train", "Y_train", "labels", "y", "Y", "targets", "target"),
+    "test_images": ("test_images", "x_test", "X_test"),
+    "test_labels": ("test_labels", "y_test", "Y_test"),
+    "classes": ("classes", "class_names", "names"),
+}
+_VALIDATION = ("val_images", "x_val", "X_val", "valid_images")
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Images in memory, as a function of the user's own or an ``.npz`` file has them.
+
+    Images are (N, H, W), (N, H, W, C) or (N, C, H, W), of 1, 3 or 4 channels: uint8, or floats from 0 to 1.
+    Labels (N,) are whole numbers or names. Without test images, 10 % of each class are held out.
+    """
+
+    train_images: Any
+    train_labels: Any
+    test_images: Any = None
+    test_labels: Any = None
+    classes: Sequence[str] = ()
+    """The name of each label 0, 1, ...; by default the labels themselves."""
+    version: str = ""
+    """Change it when images change but neither the code nor their number does."""
+    warnings: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+def as_bytes(images: Array) -> Bytes:
+    """Return images as (N, C, H, W) uint8 with 1 or 3 channels. Raises ``DataError`` for what is not images.
+
+    From (N, H, W), (N, H, W, C) or (N, C, H, W); floats are from 0 to 1, bool is black and white, and the
+    fourth of four channels is the opacity, over white.
+    """
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.ndim != 4:
+        raise DataError(f"images have shape {images.shape}: use (N, H, W), (N, H, W, C) or (N, C, H, W)")
+    elif images.shape[1] not in _CHANNELS or (
+        images.shape[3] in _CHANNELS and images.shape[2] > images.shape[3]
+    ):
+        images = images.transpose(0, 3, 1, 2)
+    if images.shape[1] not in _CHANNELS:
+        raise DataError(f"images have shape {images.shape} (N, C, H, W): use 1, 3 or 4 channels")
+    values = _in_bytes(images)
+    if values.shape[1] != 4:
+        return values
+    opacity = values[:, 3:].astype(np.uint16)
+    over_white = (values[:, :3] * opacity + _WHITE * (_WHITE - opacity) + _WHITE // 2) // _WHITE
+    return over_white.astype(np.uint8)
+
+
+def _unusual(images: Array) -> Iterator[str]:
+    """Yield a warning if all of the images are very dark. Raises ``DataError`` for values out of range."""
+    if images.dtype.kind in "iu" and images.size:
+        brightest = int(images.max())
+        if brightest <= _DARK:
+            yield f"the largest value of the images is {brightest}, of {_WHITE}: scale them if it means white"
+    if images.dtype != np.uint8 and images.size:
+        _in_bytes(np.stack([images.min(axis=0), images.max(axis=0)]))
+
+
+def _in_bytes(images: Array) -> Bytes:
+    if images.dtype == np.uint8:
+        return np.ascontiguousarray(images)
+    if images.dtype == np.bool_:
+        return images.astype(np.uint8) * _WHITE
+    if images.dtype.kind not in "iuf":
+        raise DataError(f"images are {images.dtype}: use uint8, or floats from 0 to 1")
+    low, high = (float(images.min()), float(images.max())) if images.size else (0.0, 0.0)
+    if np.issubdtype(images.dtype, np.floating):
+        if not (low >= 0 and high <= 1):  # NaN too
+            raise DataError(
+                f"images are {images.dtype} from {low:g} to {high:g}: use floats from 0 to 1, or uint8"
+            )
+        return (images * _WHITE).round().astype(np.uint8)
+    if np.issubdtype(images.dtype, np.integer) and low >= 0 and high <= _WHITE:
+        return images.astype(np.uint8)
+    raise DataError(f"images are {images.dtype} from {low:g} to {high:g}: use uint8, or floats from 0 to 1")
+
+
+def arrays_source(path: Path) -> Source:
+    """Return the images of an ``.npz`` file. Raises ``DataError`` if it cannot be used."""
+    path = expanded(path).absolute()
+    try:
+        status = path.stat()
+        with path.open("rb") as handle:
+            loaded = np.load(handle, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                raise DataError(f"{path} holds a single array: use an .npz file with images and labels")
+            read = {key: loaded[key] for key in loaded.files}
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        raise DataError(f"{path} is not an .npz file without Python objects: {error}") from error
+    signed = source_signature(["arrays", path, status.st_size, status.st_mtime_ns])
+    return memory_source(_named(read, path), f"arrays in {path_text(path)}", signed, name="arrays")
+
+
+def _named(read: Mapping[str, Array], path: Path) -> ImageData:
+    found: dict[str, Any] = {
+        name: next((read[each] for each in names if each in read), None) for name, names in _NAMES.items()
+    }
+    for name in ("train_images", "train_labels"):
+        if found[name] is None:
+            what, has = name.replace("_", " "), ", ".join(read) or "nothing"
+            raise DataError(f"{path} has no {what}: it has {has}; use one of {', '.join(_NAMES[name])}")
+    names = found.pop("classes")
+    classes = [] if names is None else [str(each) for each in names.tolist()]
+    unused = [name for name in _VALIDATION if name in read]
+    warnings = (
+        f"{', '.join(unused)} of {path_text(path)} are not used: hpo draws validation images from those of "
+        "training (val_fraction)",
+    )
+    return ImageData(**found, classes=classes, warnings=warnings if unused else ())
+
+
+def memory_source(data: ImageData, origin: str, signature: str, *, name: str) -> Source:
+    """Return images in memory as a source. Raises ``DataError`` if they cannot be used."""
+    images, labels, classes = *_part(data.train_images, data.train_labels, "training"), tuple(data.classes)
+    has_test = data.test_images is not None or data.test_labels is not None
+    test_images, test_labels = _part(data.test_images, data.test_labels, "test") if has_test else (None, None)
+    classes, numbers = _numbered(labels, test_labels, classes)
+    train, test = numbers[: len(labels)], numbers[len(labels) :]
+    if test_images is None:
+        kept, held = held_out_rows(train, classes)
+        parts = (images[kept], train[kept]), (images[held], train[held])
+        origin += (
+            f" ({len(kept):,} train, {len(held):,} test; no test images, so 10% of each class were held out)"
+        )
+    else:
+        parts = (images, train), (test_images, test)
+        origin += f" ({len(train):,} train, {len(test):,} test)"
+    _, channels, height, width = as_bytes(images[:1]).shape
+    warnings = tuple(each for pixels, _ in parts for each in _unusual(pixels))
+    return Source(
+        name=name,
+        classes=classes,
+        count=sum(len(each) for _, each in parts),
+        origin=origin,
+        signature=signature,
+        decode=lambda: Decoded(
+            DecodedSplit(parts[0][1], _chunks(parts[0][0])), DecodedSplit(parts[1][1], _chunks(parts[1][0]))
+        ),
+        warnings=(*data.warnings, *dict.fromkeys(warnings)),
+        format=ImageFormat(height, width, channels),
+    )
+
+
+def _chunks(images: Array) -> Iterator[Bytes]:
+    for start in range(0, len(images), _AT_ONCE):
+        yield as_bytes(images[start : start + _AT_ONCE])
+
+
+def _part(images: Any, labels: Any, what: str) -> tuple[Array, Array]:
+    if images is None or labels is None:
+        raise DataError(f"there are no {'images' if images is None else 'labels'} for {what}")
+    images, labels = np.asarray(images), np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise DataError(f"the labels for {what} have shape {labels.shape}: use one for each image, (N,)")
+    if len(images) != len(labels):
+        raise DataError(
+            f"there are {counted(len(images), f'{what} image')} and {counted(len(labels), 'label')}"
+        )
+    if not len(images):
+        raise DataError(f"there are no images for {what}")
+    return images, labels
+
+
+def _numbered(train: Array, test: Array | None, classes: tuple[str, ...]) -> tuple[tuple[str, ...], Labels]:
+    """Return the names of the classes, and all labels as numbers 0 to C - 1."""
+    labels = train if test is None else np.concatenate([train, test])
+    if labels.dtype.kind in "iub" or (labels.dtype.kind == "f" and (labels == np.floor(labels)).all()):
+        labels = labels.astype(np.int64)
+    elif labels.dtype.kind not in "US":
+        raise DataError(f"labels are {labels.dtype}: use whole numbers or names")
+    values, places = np.unique(labels, return_inverse=True)
+    if len(values) < 2:
+        raise DataError(f"every label is {values[0]}; a classifier needs two classes or more")
+    if labels.dtype.kind in "US":
+        return _named_classes(values, places, classes)
+    if not classes:
+        return tuple(str(each) for each in values), places.astype(np.int64)
+    if values[0] < 0 or values[-1] >= len(classes):
+        raise DataError(
+            f"labels are from {values[0]} to {values[-1]}, and classes names {len(classes)}: 0 to "
+            f"{len(classes) - 1}"
+        )
+    return classes, labels
+
+
+def _named_classes(values: Array, places: Array, classes: tuple[str, ...]) -> tuple[tuple[str, ...], Labels]:
+    names = [each.decode() if isinstance(each, bytes) else str(each) for each in values]
+    if not classes:
+        return tuple(names), places.astype(np.int64)
+    unknown = [each for each in names if each not in classes]
+    if unknown:
+        raise DataError(f"the label {unknown[0]!r} is not one of the classes ({', '.join(classes[:5])} ...)")
+    order = np.array([classes.index(each) for each in names], dtype=np.int64)
+    return classes, order[places]

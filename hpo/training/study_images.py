@@ -1,0 +1,62 @@
+"""The images of a study: which data set and format it is bound to, and loading them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpo.config.configuration import Configuration
+from hpo.config.image_format import AUTO, ImageFormat
+from hpo.config.study import StudySpec
+from hpo.data.auto_format import auto_format
+from hpo.data.datasets import Dataset, Images, find_images, load_images, resolve_auto
+from hpo.settings import settings
+from hpo.training.users_images import users_images
+
+
+@dataclass(frozen=True)
+class ChosenImages:
+    """What a new study is bound to: a data set, the format of its images, and why where it was ``auto``."""
+
+    dataset: str
+    format: ImageFormat
+    reasons: tuple[str, ...] = ()
+
+
+def choose_images(spec: StudySpec) -> ChosenImages:
+    """Return the data set and the format that a new study is bound to.
+
+    Raises ``DataError``, and ``ConfigurationError`` if images of the user's own cannot be used.
+    """
+    name: str = _setting(spec, "dataset")
+    reasons = []
+    if name == "auto":
+        name, because = resolve_auto(settings())
+        reasons.append(because)
+    fields = {field: _setting(spec, field) for field in ("image_size", "resize", "channels")}
+    if name in _STANDARD or AUTO not in (fields["image_size"], fields["channels"]):
+        return ChosenImages(name, ImageFormat.of_fields(fields), tuple(reasons))
+    form, why = auto_format(fields, *_images(spec, name).survey())
+    return ChosenImages(name, form, (*reasons, *why))
+
+
+_STANDARD = ("cifar10", "synthetic")
+"""Data sets whose own format is the default of every field."""
+
+
+def load_study_images(spec: StudySpec, name: str, form: ImageFormat) -> Dataset:
+    """Load the data set ``name`` in the study's format. Raises the errors of ``choose_images``."""
+    return load_images(name, _images(spec, name), form, settings())
+
+
+def _images(spec: StudySpec, name: str) -> Images:
+    root = _setting(spec, "data_root")
+    if ":" in name:
+        return users_images(name, root)
+    return find_images(name, Path(root) if root else None, settings())
+
+
+def _setting(spec: StudySpec, field: str) -> Any:
+    """Return the study's value of a field that cannot be searched."""
+    return spec.fixed.get(field, Configuration.model_fields[field].default)

@@ -1,0 +1,135 @@
+"""Images listed in a table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpo.data.cache import Source
+from hpo.data.table import table_images, table_source
+from hpo.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve pictures, each of one gray value of its own."""
+    for number in range(12):
+        Image.new("L", (8, 8), number * 20).save(tmp_path / f"{number}.png")
+    return tmp_path
+
+
+def write(folder: Path, header: str, *rows: str, name: str = "labels.csv") -> Path:
+    path = folder / name
+    path.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    return path
+
+
+def numbers(source: Source) -> list[list[int]]:
+    """The numbers of the pictures in training and in test."""
+    both = source.decode()
+    return [
+        sorted(int(image[0, 0, 0]) // 20 for chunk in each.chunks for image in chunk)
+        for each in (both.train, both.test)
+    ]
+
+
+def test_paths_are_relative_to_the_table(folder: Path) -> None:
+    rows = [f"{number}.png,{'ab'[number % 2]}" for number in range(12)]
+    source = table_source(write(folder, "path,label", *rows))
+    train, test = numbers(source)
+    assert source.classes == ("a", "b") and sorted(train + test) == list(range(12)) and len(test) == 2
+    assert "no test images, so 10% of each class was held out" in source.origin
+    assert len(table_images(folder / "labels.csv")) == 10
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_split_column_tells_training_from_test(folder: Path, delimiter: str) -> None:
+    words = ["Train"] * 8 + ["test", "Testing", "val", "validation"]
+    rows = [delimiter.join((f"{n}.png", "ab"[n % 2], words[n])) for n in range(12)]
+    source = table_source(write(folder, delimiter.join(("File_Name", "Class", "Split")), *rows))
+    assert numbers(source) == [list(range(8)), [8, 9]]
+    (warning,) = source.warnings
+    assert warning.startswith("2 validation images of ") and "val_fraction" in warning
+
+
+def test_json_lines_and_parquet_are_tables_too(folder: Path) -> None:
+    rows = [{"file_name": f"{n}.png", "label": n % 2} for n in range(12)]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "metadata.jsonl").write_text(lines)
+    by_name = table_source(folder)
+    assert by_name.classes == ("0", "1") and sum(map(len, numbers(by_name))) == 12
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+
+    parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "t.parquet")
+    assert numbers(table_source(folder / "t.parquet")) == numbers(by_name)
+
+
+def test_quotes_and_newlines_in_names_are_kept(folder: Path) -> None:
+    odd = 'a, "b"\nc.png'
+    Image.new("L", (8, 8), 240).save(folder / odd)
+    quoted = '"' + odd.replace('"', '""') + '"'
+    rows = [f"{n}.png,{'ab'[n % 2]},train" for n in range(12)] + [f"{quoted},a,test"]
+    assert numbers(table_source(write(folder, "path,label,split", *rows)))[1] == [12]
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "problem"),
+    [
+        ("name,label", ["0.png,a"], "has no column of paths, only 'name', 'label': call it path or file"),
+        ("path,kind", ["0.png,a"], "has no column of labels, only 'path', 'kind': call it label or class"),
+        ("path,label", ["0.png,a", "1.png,"], "row 2 has no label"),
+        ("path,label", ["0.png,a", ",b"], "row 2 has no path"),
+        ("path,label", ["0.png,a", "1.png"], "row 2 does not have 2 values, one for each column"),
+        ("path,label", ["0.png,a", "99.png,b"], "lists files that do not exist: .*99.png"),
+        ("path,label", ["0.png,a", "1.png,a"], "has only the class a for training"),
+        ("path,label", [], "has no column of paths, only no columns"),
+        (
+            "path,label,split",
+            ["0.png,a,train", "1.png,b,other"],
+            "row 2 has the split 'other': use train, test",
+        ),
+        (
+            "path,label,split",
+            ["0.png,a,train", "1.png,b,train", "2.png,c,test"],
+            "the class c, which training",
+        ),
+    ],
+)
+def test_tables_that_cannot_be_used_say_where_and_why(
+    folder: Path, header: str, rows: list[str], problem: str
+) -> None:
+    with pytest.raises(DataError, match=problem):
+        table_source(write(folder, header, *rows))
+
+
+def test_files_that_are_no_tables_are_refused(folder: Path) -> None:
+    for path, problem in (
+        (folder / "none.csv", "there is no file"),
+        (folder, "is a folder without metadata.csv or metadata.jsonl or metadata.parquet"),
+        (folder / "0.png", "is not a table: use .csv"),
+    ):
+        with pytest.raises(DataError, match=problem):
+            table_source(path)
+    (folder / "latin.csv").write_bytes("path,label\n0.png,\xe9\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"latin.csv is not UTF-8 \(byte 17\)"):
+        table_source(folder / "latin.csv")
+    (folder / "bad.jsonl").write_text('{"path": 1}\n[1]\n')
+    with pytest.raises(DataError, match="line 2 is not an object"):
+        table_source(folder / "bad.jsonl")
+
+
+def test_the_signature_follows_files_and_labels(folder: Path) -> None:
+    rows = [f"{n}.png,{'ab'[n % 2]}" for n in range(12)]
+    path = write(folder, "path,label", *rows)
+    before = table_source(path).signature
+    assert table_source(path).signature == before
+    changed = write(folder, "path,label", *rows[1:], "0.png,b")
+    assert table_source(changed).signature != before
+    write(folder, "path,label", *rows)
+    Image.fromarray(np.full((9, 9), 7, np.uint8)).save(folder / "3.png")
+    assert table_source(path).signature != before

@@ -1,0 +1,176 @@
+"""Images of the user's own: what a function may return, and what is said of anything else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpo.config.image_format import ImageFormat
+from hpo.config.parsing.load import parse_study
+from hpo.errors import ConfigurationError
+from hpo.training.study_images import choose_images, load_study_images
+from hpo.training.users_code import allow_only
+from hpo.training.users_images import users_images
+
+CODE = """
+import numpy as np
+import torch
+import hpo
+from PIL import Image
+
+LABELS = np.arange(40) % 2
+IMAGES = np.stack([np.full((12, 16), 100 * label + number, np.uint8) for number, label in enumerate(LABELS)])
+
+
+def arrays():
+    return hpo.ImageData(IMAGES, LABELS, IMAGES[:4], LABELS[:4], classes=["dark", "light"])
+
+
+def mapping():
+    return {"train_images": IMAGES, "train_labels": LABELS}
+
+
+class Pictures(torch.utils.data.Dataset):
+    def __init__(self, count, kind="tensor", label=int):
+        self.count, self.kind, self.label = count, kind, label
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, number):
+        image = IMAGES[number]
+        if self.kind == "tensor":
+            image = torch.from_numpy(image / 255).unsqueeze(0).expand(3, -1, -1)
+        if self.kind == "pil":
+            image = Image.fromarray(image).resize((16 + number, 12)).convert("RGB")
+        return image, self.label(LABELS[number])
+
+
+class Named(Pictures):
+    classes = ["dark", "light", "other"]
+    targets = LABELS.tolist()
+
+
+def tensors():
+    return Pictures(40), Pictures(10)
+
+
+def pictures(data_root):
+    assert data_root == "somewhere"
+    return Named(40, "pil")
+
+
+def unlabeled():
+    return Pictures(40, label=str)
+
+
+def wrong_images():
+    return Pictures(40, "array", label=int), [("text", 0)]
+
+
+def numbers():
+    return 3
+
+
+def nothing():
+    return None
+
+
+def keys():
+    return {"images": IMAGES}
+
+
+def fails():
+    raise RuntimeError("the disk is not mounted")
+
+
+def out_of_range():
+    return hpo.ImageData(IMAGES * 3.0, LABELS)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "mine_images.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
+    yield
+    allow_only(None)
+    sys.modules.pop("mine_images", None)
+    sys.path[:] = [each for each in sys.path if each != str(tmp_path)]
+
+
+def of(name: str, root: str | None = None) -> tuple[np.ndarray, list[int], int]:
+    images = users_images(f"mine_images:{name}", root)
+    source = images.source(ImageFormat(12, 16, 1))
+    decoded = source.decode()
+    test = sum(len(chunk) for chunk in decoded.test.chunks)
+    return np.concatenate(list(decoded.train.chunks)), decoded.train.labels.tolist(), test
+
+
+def test_arrays_and_tensors_are_the_same_pictures() -> None:
+    pixels, labels, test = of("arrays")
+    assert pixels[:, 0, 0, 0].tolist() == [100 * (n % 2) + n for n in range(40)] and test == 4
+    again, same, test = of("tensors")
+    assert np.array_equal(again, pixels) and same == labels and test == 10
+    assert of("mapping")[2] == 4 and len(of("mapping")[0]) == 36
+
+
+def test_pictures_of_any_size_fit_and_keep_the_names_of_classes() -> None:
+    images = users_images("mine_images:pictures", "somewhere")
+    survey, count = images.survey()
+    assert count == 40 and len(set(survey.sizes)) == 40 and not survey.colored
+    source = images.source(ImageFormat(8, 8, 1))
+    assert source.classes == ("dark", "light", "other") and source.count == 40
+    assert "36 train, 4 test" in source.origin
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("unlabeled", "the label of image 0 is '0', not a whole number from 0"),
+        ("wrong_images", "image 0 is a str, not a PIL image, tensor or array"),
+        ("numbers", "returned int: return a torch Dataset, a pair of them"),
+        ("nothing", "returned None: return a torch Dataset"),
+        ("keys", "returned a mapping of images: use the names train_images, train_labels"),
+        ("fails", "when called, raised RuntimeError: the disk is not mounted"),
+        ("out_of_range", "images are float64 from 0 to .*: use floats from 0 to 1, or uint8"),
+        ("nowhere", "module mine_images has no 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_words(name: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        of(name)
+
+
+def test_a_worker_imports_only_what_is_allowed() -> None:
+    allow_only(["other"])
+    with pytest.raises(ConfigurationError, match="dataset mine_images:arrays was not imported: "):
+        users_images("mine_images:arrays", None)
+
+
+def test_changed_images_are_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = ImageFormat(12, 16, 1)
+    before = {
+        name: users_images(f"mine_images:{name}", None).source(form).signature
+        for name in ("arrays", "tensors")
+    }
+    changed = sys.modules["mine_images"].IMAGES.copy()
+    changed[7] += 1
+    monkeypatch.setattr(sys.modules["mine_images"], "IMAGES", changed)
+    for name, signature in before.items():
+        assert users_images(f"mine_images:{name}", None).source(form).signature != signature
+
+
+def test_a_study_is_bound_to_the_format_of_its_images() -> None:
+    spec = parse_study("study: mine\ntrials: 1\nfixed: {dataset: 'mine_images:arrays'}\n", "mine.yaml")
+    chosen = choose_images(spec)
+    assert chosen.format == ImageFormat(12, 16, 1) and len(chosen.reasons) == 2
+    dataset = load_study_images(spec, chosen.dataset, chosen.format)
+    assert dataset.name == "mine_images:arrays" and dataset.train_images.shape == (40, 1, 12, 16)
+    assert dataset.fields["dataset"] == "mine_images:arrays"
+    assert spec.packages == ("mine_images",)
