@@ -125,8 +125,8 @@ class Babysitter:
         self._hooks = LoopHooks(
             model, self._optimizers, self.seen, self._limits.preset, self._guard, updates=self._is_own_loop
         )
-        self._hooks.look_before_steps(self._look_left_out)
         self._data = DataMonitor(self._model, self._optimizers, self._guard, lambda: self._hooks.is_paused)
+        self._hooks.look_before_steps(self._look_left_out, self._data.follow_parts)
         if self._limits.watch:
             self._guard.run("hooks", self._hooks.attach, None)
         if self._is_own_loop:
@@ -300,11 +300,13 @@ class Babysitter:
         val_accuracy: float = math.nan,
         val_images: int | None = None,
         val_predicted_counts: Sequence[int] = (),
+        val_balanced_accuracy: float = math.nan,
     ) -> Finding | None:
         """Take the numbers of a finished epoch (losses in nats, accuracies in [0, 1]); else like ``step``.
 
         Accuracies in percent are read as such, and a note says so.
-        ``val_predicted_counts`` (C,) is how many validation images were predicted as each class.
+        ``val_predicted_counts`` (C,) is how many validation images were predicted as each class,
+        ``val_balanced_accuracy`` the mean recall of the classes.
         """
         if not self._limits.watch:
             return None
@@ -312,7 +314,7 @@ class Babysitter:
         number = len(self.seen.curve) + 1
         self.seen.val_images = val_images or self.seen.val_images
         counts = tuple(map(int, val_predicted_counts))
-        measured = (train_loss, train_accuracy, val_loss, val_accuracy, counts)
+        measured = (train_loss, train_accuracy, val_loss, val_accuracy, counts, val_balanced_accuracy)
         self._add(add_epoch(self.seen, EpochFacts(number, self.seen.steps, *measured)))
         if self._is_own_loop:
             is_validated = math.isfinite(val_loss) or math.isfinite(val_accuracy)

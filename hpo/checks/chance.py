@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -67,6 +67,59 @@ def constant_loss(counts: Sequence[int], classes: int, smoothing: float = 0.0) -
         return math.log(classes)
     shares = [(1 - smoothing) * count / sum(counts) + smoothing / classes for count in counts]
     return -sum(share * math.log(share) for share in shares if share > 0)
+
+
+def constant_value(metric: str, counts: Sequence[int], classes: int) -> float | None:
+    """Return what the best constant answer reaches by a metric of hpo's own training; None for others.
+
+    ``counts`` are images per class; empty for equal classes.
+    """
+    of: Callable[[Sequence[int], int], float] | None = {
+        "val_accuracy": largest_share,
+        "val_balanced_accuracy": _balanced_share,
+        "val_macro_f1": _constant_f1,
+        "val_auc": _half,
+        "val_loss": constant_loss,
+    }.get(metric)
+    return of(counts, classes) if of else None
+
+
+def balanced_chance(counts: Sequence[int], classes: int = 0, images: int = 0) -> Chance | None:
+    """Return guessing's mean recall, on as many images of equal classes as tell as much; None if unknown.
+
+    ``counts`` are images per class; without them, ``images`` of equal ``classes``. A mean recall is as
+    exact as an accuracy on C^2 / sum(1 / count) images.
+    """
+    known: list[float] = [count for count in counts if count] or [images / max(1, classes)] * classes
+    if len(known) < 2 or not all(known):
+        return None
+    return Chance(1 / len(known), max(1, round(len(known) ** 2 / sum(1 / count for count in known))))
+
+
+def auc_limit(counts: Sequence[int], sigmas: float) -> float | None:
+    """Return the highest area under the ROC curve that guessing explains; None if ``counts`` are unknown.
+
+    By the spread of a rank sum (H. B. Mann and D. R. Whitney, 1947), of each class against the rest.
+    """
+    total = sum(counts)
+    known = [count for count in counts if 0 < count < total]
+    if not known:
+        return None
+    spreads = [math.sqrt((total + 1) / (12 * count * (total - count))) for count in known]
+    return 0.5 + sigmas * sum(spreads) / len(spreads)
+
+
+def _half(counts: Sequence[int], classes: int) -> float:
+    return 0.5
+
+
+def _balanced_share(counts: Sequence[int], classes: int) -> float:
+    return 1 / (sum(count > 0 for count in counts) or classes)
+
+
+def _constant_f1(counts: Sequence[int], classes: int) -> float:
+    share = largest_share(counts, classes)
+    return 2 * share / (1 + share) * _balanced_share(counts, classes)
 
 
 @lru_cache(maxsize=4096)

@@ -80,6 +80,19 @@ class LayerInput:
 
 
 @dataclass(frozen=True)
+class HiddenInput:
+    """What a later layer with weights gets in the first forward pass."""
+
+    layer: str
+    constant: float
+    """Share of its features that are the same for all examples and places."""
+    saturated: float
+    """Share of its values at the flat ends of tanh or sigmoid, if all are between them; else 0."""
+    rms: float
+    """Of the largest feature."""
+
+
+@dataclass(frozen=True)
 class Answers:
     """Where the answer of an example can be read off its input."""
 
@@ -135,5 +148,8 @@ class DataFacts:
     overlap: Overlap = Overlap()
     validations: list[ValidationPasses] = field(default_factory=list)
     inputs: list[LayerInput] = field(default_factory=list)
+    hidden: list[HiddenInput] = field(default_factory=list)
     answers: Answers = Answers()
     dependence: Dependence = Dependence()
+    agreements: tuple[float, ...] = ()
+    """Correlations of pictures with targets of their size after each of ``measure.geometry.TURNS``."""

@@ -9,7 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from hpo.checks.chance import Chance, constant_loss, largest_share
+from hpo.checks.chance import Chance, balanced_chance, constant_loss, largest_share
+from hpo.checks.facts import EXCLUSIVE, loss_kind, task
 from hpo.checks.observations import EpochFacts, Observations
 from hpo.checks.preflight import LabelFacts, Snapshot
 from hpo.config.thresholds import Thresholds
@@ -78,22 +79,52 @@ def val_chance(seen: Observations) -> Chance | None:
     return Chance(constant_accuracy(seen, "validation"), images) if images else None
 
 
+def balanced_share(seen: Observations, epoch: EpochFacts) -> float:
+    """Return an epoch's mean recall of the validation classes above a constant answer's, as a share of what
+    is possible; NaN if unknown."""
+    chance = balanced_chance(seen.setup.val_class_counts)
+    if chance is None or not math.isfinite(epoch.val_balanced_accuracy):
+        return math.nan
+    return (epoch.val_balanced_accuracy - chance.accuracy) / (1 - chance.accuracy)
+
+
+def tells_classes(seen: Observations, limits: Thresholds) -> bool:
+    """Whether guessing does not explain the mean recall of some epoch: the network tells classes apart.
+
+    Where one class is rare, this may be so at an accuracy below that of naming the others only.
+    """
+    chance = balanced_chance(seen.setup.val_class_counts)
+    known = [each.val_balanced_accuracy for each in seen.curve if math.isfinite(each.val_balanced_accuracy)]
+    if chance is None or not known:
+        return False
+    return chance.standing(max(known), limits.chance_sigmas) == "learned"
+
+
 def share_above_chance(seen: Observations, epoch: EpochFacts) -> float:
     """Return an epoch's accuracy above the constant answer's as a share of what is possible.
 
-    The larger one of training and validation.
+    The largest one of training, of validation, and of the mean recall of the validation classes.
     """
+    balanced = balanced_share(seen, epoch)
     return max(
-        (accuracy - constant) / (1 - constant) if constant < 1 else 0.0
-        for accuracy, constant in (
-            (epoch.train_accuracy, constant_accuracy(seen, "training")),
-            (epoch.val_accuracy, constant_accuracy(seen, "validation")),
-        )
+        balanced if math.isfinite(balanced) else -math.inf,
+        *(
+            (accuracy - constant) / (1 - constant) if constant < 1 else 0.0
+            for accuracy, constant in (
+                (epoch.train_accuracy, constant_accuracy(seen, "training")),
+                (epoch.val_accuracy, constant_accuracy(seen, "validation")),
+            )
+        ),
     )
 
 
 def chance_loss(seen: Observations) -> float:
-    """Return the training loss (nats) of the best constant answer; ln C if class counts are unknown."""
+    """Return the training loss (nats) of the best constant answer; ln C if class counts are unknown.
+
+    Also with balanced class weights, under which all classes count the same.
+    """
+    if seen.setup.settings.get("class_weights") == "balanced":
+        return math.log(seen.classes)
     smoothing = float(seen.setup.settings.get("label_smoothing") or 0.0)
     return constant_loss(seen.setup.train_class_counts, seen.classes, smoothing)
 
@@ -111,7 +142,8 @@ def learned_share(seen: Observations) -> float:
         if math.isfinite(epoch.val_accuracy) and constant < 1
     ]
     last = seen.losses[-_LAST:]
-    if shares or len(last) < _LAST:
+    is_entropy = loss_kind(seen) in EXCLUSIVE or task(seen) == "classification"
+    if shares or len(last) < _LAST or not is_entropy:
         return max(shares, default=math.nan)
     return 1 - float(last.mean()) / chance_loss(seen)
 

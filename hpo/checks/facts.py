@@ -63,8 +63,10 @@ TASKS_WITH: Mapping[Fact, frozenset[str]] = {
     Fact.LOSS_FALLS: _FALLING,
 }
 """The tasks of which a fact can hold; others can hold of any task."""
-_EXCLUSIVE = ("cross_entropy", "nll", "cross_entropy_of_probabilities")
+EXCLUSIVE = ("cross_entropy", "nll", "cross_entropy_of_probabilities")
 """Losses of one of several exclusive classes."""
+_ERRORS = frozenset({"mse", "l1", "abs", "smooth_l1", "huber", "squared_error"})
+"""Terms of losses that are distances."""
 _AGREES = 0.3
 """Relative difference of a loss from the cross-entropy that its gradient shows; class weights change it."""
 _SAME_PULL = 0.5
@@ -98,16 +100,16 @@ def facts(seen: Observations) -> frozenset[Fact]:
         Fact.FROM_SCRATCH: not setup.frozen,
         Fact.CONFIGURATION: setup.settings.keys() >= {"batch_size", "schedule"},
         Fact.SUPERVISED: kind in _SUPERVISED,
-        Fact.LOSS_FALLS: kind in _FALLING,
+        Fact.LOSS_FALLS: kind in _FALLING or _is_alignment(seen),
         Fact.PIXELS: _has_pixels(seen),
     }
     classes = kind == "classification" and seen.classes > 1 and _one_row_each(seen)
     loss = loss_kind(seen)
     known[Fact.OWN_LOOP] = not known[Fact.CONFIGURATION]
     known[Fact.CLASSIFICATION] = classes
-    alone = known[Fact.CONFIGURATION] or loss not in _EXCLUSIVE or not _reports(seen)
+    alone = known[Fact.CONFIGURATION] or loss not in EXCLUSIVE or not _reports(seen)
     alone = alone or _is_confirmed(seen)  # it may be one of several terms
-    known[Fact.CROSS_ENTROPY] = classes and loss in ("", *_EXCLUSIVE) and alone
+    known[Fact.CROSS_ENTROPY] = classes and loss in ("", *EXCLUSIVE) and alone
     known[Fact.LOGITS] = not _has_log_probabilities(seen)
     return frozenset(fact for fact, holds in known.items() if holds)
 
@@ -128,15 +130,28 @@ def _told(seen: Observations) -> Task | None:
     output, loss = seen.output, loss_kind(seen)
     if _is_stated(seen):
         return "classification"
-    if loss in _EXCLUSIVE:
+    if loss in EXCLUSIVE:
         return _kind_of_classification(seen) if _is_confirmed(seen) else None
     if loss.startswith("bce"):
         return "segmentation" if len(output) == 4 else "multilabel"
-    if loss.startswith("mse"):
+    if loss.startswith("mse") or _is_error(seen):
         return "regression"
     if _follows_labels(seen):
         return "classification"
     return None
+
+
+def _is_error(seen: Observations) -> bool:
+    """Whether the loss is the distance of outputs from as many numbers that the loop reports as labels."""
+    kinds = frozenset().union(*(graph.kinds() for graph in seen.loss_graphs))
+    labels, output = seen.labels, seen.output
+    if not kinds or not kinds <= _ERRORS or labels is None or not labels.floats or seen.setup.optimizers > 1:
+        return False
+    return bool(output) and math.prod(output[1:]) == math.prod(labels.shape[1:])
+
+
+def _is_alignment(seen: Observations) -> bool:
+    return bool(seen.loss_graphs) and all(graph.kinds() == {"ctc"} for graph in seen.loss_graphs)
 
 
 def _is_stated(seen: Observations) -> bool:
@@ -156,7 +171,7 @@ def _is_confirmed(seen: Observations) -> bool:
 
     A policy's gradient has the same direction, but not the same loss.
     """
-    known = [audit for audit in seen.audits if audit.kind in _EXCLUSIVE and math.isfinite(audit.loss)]
+    known = [audit for audit in seen.audits if audit.kind in EXCLUSIVE and math.isfinite(audit.loss)]
     return any(
         abs(audit.loss - factor * audit.implied_loss) <= _AGREES * abs(factor * audit.implied_loss)
         for audit in known

@@ -152,6 +152,8 @@ class StepAudit:
     """What the best constant answer costs in this batch, if the loss is a squared error."""
     variety: float = math.nan
     """Difference of the outputs between examples, over their size."""
+    class_entropy: float = math.nan
+    """Of the classes that outputs are pulled to, over all places: the loss of the best constant answer."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,8 @@ class EpochFacts:
     val_accuracy: float
     val_predicted_counts: tuple[int, ...] = ()
     """(C,) validation images that were predicted as each class; empty if unknown."""
+    val_balanced_accuracy: float = math.nan
+    """Mean recall of the classes."""
 
 
 Numbers = Annotated[

@@ -13,7 +13,8 @@ from hpo.checks.rules.batch_composition import batch_composition
 from hpo.checks.rules.changed_labels import changed_labels
 from hpo.checks.rules.class_recall import class_recall
 from hpo.checks.rules.clipping import clipping
-from hpo.checks.rules.constant_answer import constant_answer
+from hpo.checks.rules.constant_answer import constant_answer, constant_classes
+from hpo.checks.rules.constant_inputs import constant_inputs
 from hpo.checks.rules.constant_outputs import constant_outputs
 from hpo.checks.rules.dead_units import dead_units
 from hpo.checks.rules.descent import descent
@@ -22,9 +23,11 @@ from hpo.checks.rules.evaluation import evaluation
 from hpo.checks.rules.exploding_loss import diverging_loss, exploding_loss, stayed_finite
 from hpo.checks.rules.few_examples import few_examples
 from hpo.checks.rules.few_shades import few_shades
+from hpo.checks.rules.first_signal import first_signal
 from hpo.checks.rules.gradient_check import gradient_check
 from hpo.checks.rules.gradient_scale import gradient_scale
 from hpo.checks.rules.hidden_softmax import hidden_softmax
+from hpo.checks.rules.idle_weights import alike_units, frozen_as_drawn, without_gradient
 from hpo.checks.rules.image_structure import image_structure
 from hpo.checks.rules.initial_loss import initial_loss, regularized_loss
 from hpo.checks.rules.input_scale import input_scale, split_difference
@@ -54,7 +57,8 @@ from hpo.checks.rules.overfitting import overfitting, rising_validation_loss
 from hpo.checks.rules.padding import padding
 from hpo.checks.rules.parameters import gradient_reaches, trained_parameters, untrained_parameters
 from hpo.checks.rules.plateau import plateau
-from hpo.checks.rules.regularization import heavy_regularization, shrinking_weights
+from hpo.checks.rules.regularization import heavy_decay, heavy_regularization, shrinking_weights
+from hpo.checks.rules.risen_loss import risen_loss
 from hpo.checks.rules.rough_start import rough_start
 from hpo.checks.rules.same_batch import same_batch
 from hpo.checks.rules.saturated_units import saturated_units
@@ -70,6 +74,7 @@ from hpo.checks.rules.still_layers import still_layers
 from hpo.checks.rules.symmetric_units import symmetric_units
 from hpo.checks.rules.too_slow import too_slow
 from hpo.checks.rules.training_mode import training_mode
+from hpo.checks.rules.turned_targets import turned_targets
 from hpo.checks.rules.underfitting import underfitting
 from hpo.checks.rules.undone_update import undone_update
 from hpo.checks.rules.unfinished import unfinished
@@ -111,7 +116,9 @@ AFTER: tuple[Check, ...] = (
     *(schedule_at_end, kept_graphs, hardly_moved, wild_start),
     *(layer_input, same_batch, validation_mode, changed_labels, visible_answer, shared_examples),
     *(unrelated_labels, alike_augmentation, class_recall, constant_outputs, constant_answer),
-    *(sorted_labels, few_examples, step_count),
+    *(sorted_labels, few_examples, step_count, alike_units, without_gradient, frozen_as_drawn),
+    *(risen_loss, constant_classes, constant_inputs, turned_targets, first_signal),
+    *(labels, initial_loss, heavy_regularization, heavy_decay),
 )
 """Once, on the finished training."""
 
@@ -144,7 +151,7 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     momentum: frozenset({Fact.OPTIMIZER}),
     clipping: frozenset({Fact.OPTIMIZER}),
     step_count: _LOSS | _STEP | {Fact.LENGTH, Fact.FROM_SCRATCH},
-    heavy_regularization: _BEFORE,
+    heavy_regularization: frozenset(),
     overfit_small: _BEFORE | _LOSS,
     looks_at_input: _BEFORE | _LOSS,
     evaluation: _BEFORE | {Fact.SUPERVISED},
@@ -173,8 +180,14 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     schedule: _BEFORE | _STEP | {Fact.LENGTH, Fact.CONFIGURATION},
     schedule_at_end: frozenset({Fact.OPTIMIZER, Fact.OWN_LOOP}),
     kept_graphs: frozenset(),
-    hardly_moved: _STEP | _WHOLE,
-    wild_start: _STEP | {Fact.OWN_LOOP},
+    hardly_moved: _WHOLE,
+    wild_start: frozenset({Fact.OWN_LOOP}),
+    risen_loss: frozenset({Fact.OWN_LOOP, Fact.LOSS_FALLS}),
+    constant_classes: _WHOLE,
+    constant_inputs: _WHOLE,
+    heavy_decay: frozenset({Fact.OWN_LOOP, Fact.OPTIMIZER}),
+    first_signal: _WHOLE,
+    turned_targets: _WHOLE,
     shrinking_weights: _BEFORE | {Fact.SUPERVISED},
     memorizes_only: _BEFORE | _LOSS,
     loss_gradient: _CLASSES | {Fact.BATCH_LABELS},
@@ -199,6 +212,9 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     rising_validation_loss: frozenset({Fact.VAL_LOSS, Fact.LOSS_FALLS}),
     unchanged_weights: _WHOLE | {Fact.OPTIMIZER},
     untrained_parameters: _WHOLE | {Fact.OPTIMIZER},
+    alike_units: _WHOLE | {Fact.OPTIMIZER},
+    without_gradient: _WHOLE | {Fact.OPTIMIZER},
+    frozen_as_drawn: _WHOLE | {Fact.OPTIMIZER},
     layer_input: _WHOLE,
     same_batch: _WHOLE,
     validation_mode: _WHOLE,

@@ -44,3 +44,11 @@ class Updates:
     """Of the graphs of some early losses, those that still existed much later; 0 unless all did."""
     carried_from: int = -1
     """The step whose graph a later forward pass used; -1 if none did."""
+    alike: tuple[str, ...] = ()
+    """Trained weights (dim >= 2) all of whose units are equal at the end."""
+    without_gradient: tuple[str, ...] = ()
+    """Weights that never changed, with gradients of exactly 0 in the first steps, though others moved."""
+    frozen_as_drawn: tuple[str, ...] = ()
+    """Frozen weights that nothing but PyTorch's own initialization has drawn; empty if others are trained."""
+    has_trained_weights: bool = True
+    """Whether the optimizers have weights (dim >= 2), not only biases."""

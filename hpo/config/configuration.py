@@ -57,6 +57,8 @@ BatchNorm = Literal["none", "before", "after"]
 Norm = Literal["batch", "layer", "group"]
 OptimizerName = Literal["sgd", "adagrad", "rmsprop", "adam", "adamw"]
 Schedule = Literal["constant", "step", "exponential", "inverse_time", "cosine", "one_cycle"]
+Sampling = Literal["shuffled", "balanced"]
+ClassWeights = Literal["none", "balanced"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 Condition = Mapping[str, tuple[Any, ...]]
@@ -130,6 +132,14 @@ class Configuration(BaseModel):
     )
     mixup: float = _hyper(0.0, "alpha of mixup, the blending of pairs of images; 0 is off", ge=0, le=100)
     cutmix: float = _hyper(0.0, "alpha of CutMix, pasting a part of another image; 0 is off", ge=0, le=100)
+    sampling: Sampling = _hyper(
+        "shuffled", "each image once an epoch, or every class equally often, rare ones repeatedly"
+    )
+    class_weights: ClassWeights = _hyper(
+        "none",
+        "weights of the classes in the loss; balanced is the inverse of their number of images",
+        {"sampling": ("shuffled",)},
+    )
 
     # --- model ---
     model: str = _hyper("convnet", "a bundled network, or your own as package.module:function")

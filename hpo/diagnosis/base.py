@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from hpo.checks.causes import OUTCOMES
-from hpo.checks.chance import Chance, constant_loss, largest_share
+from hpo.checks.chance import Chance, auc_limit, balanced_chance, constant_loss, largest_share
 from hpo.config.objective import Objective
 from hpo.config.study import StudySpec
 from hpo.data.split import held_out_counts
@@ -22,6 +22,10 @@ the 60 trials of docs/checks.md permuted 1000 times, 0.5 % did."""
 LEAST_GAIN = 0.01
 """A validation loss that is not lower by at least this share than that of the best constant answer counts as
 guessing's: networks that learn nothing come as close by their random weights."""
+
+
+_MEANS_OF_CLASSES = ("val_balanced_accuracy", "val_macro_f1")
+"""Answers that do not depend on the input have at most 1 / C, the share of each class, in the mean."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +96,21 @@ class StudyResults:
 
     def _at_chance(self, trial: TrialResult, value: float) -> bool:
         """Whether guessing explains the value; never for a metric of which guessing's is unknown."""
+        sigmas = self.spec.checks.chance_sigmas
         if self.goal.counts_images:
             chance = self.chance(trial)
-            sigmas = self.spec.checks.chance_sigmas
             return chance is not None and chance.standing(value, sigmas) == "at_chance"
-        if self.goal.metric == "val_loss" and self.classes:
-            counts = _held_out(self.class_counts, self._val_fraction(trial)) if self.class_counts else ()
+        if not self.classes:
+            return False
+        counts = _held_out(self.class_counts, self._val_fraction(trial)) if self.class_counts else ()
+        if self.goal.metric == "val_loss":
             return value >= (1 - LEAST_GAIN) * constant_loss(counts, self.classes)
-        return False
+        if self.goal.metric in _MEANS_OF_CLASSES:
+            images = round((self.train_images or 0) * self._val_fraction(trial))
+            by_class = balanced_chance(counts, self.classes, images)
+            return by_class is not None and by_class.standing(value, sigmas) == "at_chance"
+        limit = auc_limit(counts, sigmas) if self.goal.metric == "val_auc" else None
+        return limit is not None and value <= limit
 
     def _val_fraction(self, trial: TrialResult) -> float:
         usual = self.spec.image_configuration({}).val_fraction

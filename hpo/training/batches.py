@@ -30,11 +30,34 @@ def epoch_order(key: Key, epoch: int, images: int) -> Tensor:
     return torch.randperm(images, generator=generator)
 
 
+def balanced_order(key: Key, epoch: int, labels: Tensor, count: int) -> Tensor:
+    """Return ``count`` positions of the training set (count,) int64, of each class equally many within one.
+
+    ``labels`` are (images,). Images of a class are repeated only after all of them were drawn; ``epoch``
+    counts from 1.
+    """
+    generator = torch.Generator().manual_seed((key / "order" / epoch).integer())
+    sizes = torch.bincount(labels)
+    groups = [each for each in labels.argsort(stable=True).split(sizes.tolist()) if len(each)]
+    quota, more = divmod(count, len(groups))
+    favored = set(torch.randperm(len(groups), generator=generator)[:more].tolist())
+    drawn = [_in_turns(group, quota + (place in favored), generator) for place, group in enumerate(groups)]
+    order = torch.cat(drawn)
+    return order[torch.randperm(count, generator=generator)]
+
+
+def _in_turns(group: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    rounds = -(-count // len(group))
+    turns = [group[torch.randperm(len(group), generator=generator)] for _ in range(rounds)]
+    return torch.cat(turns)[:count] if turns else group[:0]
+
+
 class EpochBatches:
     """The batches of an epoch: augmented images (B, C, H, W) float32, channels last, and labels (B,).
 
-    Labels are soft, (B, classes), if images are mixed. No image comes twice. ``first_step`` and
-    ``augmentation`` (``augmentation_at`` of that step) resume within an epoch.
+    Labels are soft, (B, classes), if images are mixed. No image comes twice, except with balanced
+    ``sampling``. ``first_step`` and ``augmentation`` (``augmentation_at`` of that step) resume within an
+    epoch.
     """
 
     def __init__(
@@ -60,8 +83,12 @@ class EpochBatches:
         if augmentation is not None:
             self._generator.set_state(augmentation)
         self._before = self._generator.get_state()
-        used = steps_per_epoch(len(images), size) * size
-        self._order = epoch_order(key, epoch, len(images))[:used].to(device)
+        used = min(len(images), steps_per_epoch(len(images), size) * size)
+        if configuration.sampling == "balanced":
+            labels = images.labels.index_select(0, images.rows).cpu()
+            self._order = balanced_order(key, epoch, labels, used).to(device)
+        else:
+            self._order = epoch_order(key, epoch, len(images))[:used].to(device)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         size = self._configuration.batch_size

@@ -60,6 +60,7 @@ class _Training:
         self.callbacks = callbacks
         self.regularizer = StepRegularizer(setup.model, setup.configuration)
         self.steps = setup.steps_per_epoch
+        self._weights = setup.class_weights()
 
     def epoch(self, start: EpochState) -> EpochResult:
         """Train an epoch from ``start``, then evaluate; the host waits for the device only at the end."""
@@ -96,7 +97,8 @@ class _Training:
         for group in setup.optimizer.param_groups:
             group["lr"] = lr
         logits = logits_of(setup.model, images, setup.device, setup.precision, setup.data.classes)
-        loss = F.cross_entropy(logits, labels, label_smoothing=setup.configuration.label_smoothing)
+        smoothing = setup.configuration.label_smoothing
+        loss = F.cross_entropy(logits, labels, self._weights, label_smoothing=smoothing)
         setup.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.regularizer.before_step()

@@ -67,6 +67,18 @@ class TrialSetup:
         """The number of optimizer steps in an epoch."""
         return steps_per_epoch(len(self.data.train), self.configuration.batch_size)
 
+    def class_weights(self) -> Tensor | None:
+        """Return the weight of each class (C,) in the loss; None if all are 1.
+
+        An image counts by the inverse of its class's number of images: 1 on average over the images.
+        """
+        if self.configuration.applicable()["class_weights"] != "balanced":
+            return None
+        counts = torch.tensor(self.data.train.class_counts(self.data.classes), device=self.device)
+        known = counts > 0
+        weights = counts.sum() / (known.sum() * counts.clamp(min=1))
+        return torch.where(known, weights, 1.0).float()
+
     def forward(self, model: nn.Module, images: Tensor) -> Tensor:
         """Run ``model`` on images (B, C, H, W) as the training does; returns logits (B, classes) in fp32.
 

@@ -39,10 +39,19 @@ def make_babysitter(setup: TrialSetup, limits: Thresholds) -> Babysitter:
         steps_per_epoch=setup.steps_per_epoch,
         forward=setup.forward,
         configuration=_settings(setup.configuration, setup.model),
-        train_class_counts=setup.data.train.class_counts(setup.data.classes),
+        train_class_counts=_drawn_counts(setup),
         val_class_counts=setup.data.val.class_counts(setup.data.classes),
         checks=limits,
     )
+
+
+def _drawn_counts(setup: TrialSetup) -> tuple[int, ...]:
+    """Return how many images of each class an epoch draws (C,)."""
+    counts = setup.data.train.class_counts(setup.data.classes)
+    if setup.configuration.sampling == "shuffled":
+        return counts
+    each = sum(counts) // sum(count > 0 for count in counts)
+    return tuple(each if count else 0 for count in counts)
 
 
 def _settings(configuration: Configuration, network: nn.Module) -> dict[str, Any]:
@@ -87,6 +96,7 @@ class ChecksCallback(Callback):
             train_accuracy=result.train_accuracy,
             val_loss=result.val_loss,
             val_accuracy=result.val_accuracy,
+            val_balanced_accuracy=result.val_balanced_accuracy,
             val_images=self._val_images,
             val_predicted_counts=result.val_predicted_counts,
         )

@@ -79,12 +79,13 @@ ON_BOTH = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the PostgreSQL cases that try nothing else, and a move within PostgreSQL, as slow."""
+    """Mark the PostgreSQL cases that try nothing else, and further moves to or from it, as slow."""
     for item in items:
         if item.path.parent == Path(__file__).parent and item.get_closest_marker("postgres"):
             module, test = item.path.stem, item.name.partition("[")[0]
             repeats = module in IN_PYTHON or test not in ON_BOTH.get(module, {test})
-            if repeats or "[postgresql-postgresql" in item.name:
+            moved_too = module == "test_transfer" and item.name.endswith("-theirs]")
+            if repeats or moved_too or "[postgresql-postgresql" in item.name:
                 item.add_marker(pytest.mark.slow)
 
 

@@ -22,6 +22,9 @@ from hpo.queries.trial import trial_detail
 from hpo.records import Decision, Outcome, Rung, RungRank, reported_epoch
 from hpo.reporting.prometheus import database_metrics
 from hpo.search.history import TrialHistory
+from hpo.storage.store import ResultsStore
+from hpo.storage.studies import find_registered
+from tests.conftest import Fill
 from tests.database.conftest import Bench
 from tests.helpers.moving_studies import write_file
 
@@ -33,9 +36,18 @@ CURVES: tuple[Mapping[str, Any], ...] = (
 )
 
 
-@pytest.fixture
-def study(bench: Bench) -> int:
+@pytest.fixture(scope="module")
+def contents() -> Fill:
+    return write_three_trials
+
+
+def write_three_trials(url: str) -> None:
     """Three trials, of which number 1 is the best and number 2 the worst."""
+    with ResultsStore(url) as store:
+        _write(Bench(store))
+
+
+def _write(bench: Bench) -> None:
     study_id = bench.register(objective="energy/total", direction="minimize")
     for each in CURVES:
         lease = bench.claim(study_id)
@@ -48,7 +60,14 @@ def study(bench: Bench) -> int:
         assert best is not None
         outcome = Outcome("complete", value=each["value"], best_epoch=best.epoch, cause="healthy")
         bench.store.finish_trial(lease, trial_id, outcome)
-    return study_id
+
+
+@pytest.fixture
+def study(bench: Bench) -> int:
+    """The id of the study `first` of three trials."""
+    found = find_registered(bench.store.engine, "first")
+    assert found is not None
+    return found.study_id
 
 
 def _records(values: tuple[float, ...]) -> Any:
@@ -132,7 +151,7 @@ def test_samplers_that_learn_see_scores(bench: Bench, study: int) -> None:
 
 
 def test_a_rung_ranks_a_hopeless_trial_behind_negative_scores(bench: Bench) -> None:
-    study_id = bench.register(objective="energy/total", direction="minimize")
+    study_id = bench.register("ranked", objective="energy/total", direction="minimize")
     seen: list[RungRank] = []
 
     def judge(at: RungRank) -> Decision:

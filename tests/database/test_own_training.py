@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -38,6 +37,7 @@ from hpo.storage.studies import find_registered
 from hpo.storage.suggested import StoredParameter, parameters_of, record_suggested
 from hpo.storage.tables import CandidateRow, DecisionRow, StageRow, StudyRow, TrialRow
 from hpo.workers.submit import submit_study
+from tests.conftest import NewDatabase
 from tests.database.conftest import Bench
 
 TEXT = """
@@ -58,8 +58,8 @@ stages:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[ResultsStore]:
-    with ResultsStore(f"sqlite:///{tmp_path / 'own.db'}") as opened:
+def store(new_database: NewDatabase) -> Iterator[ResultsStore]:
+    with ResultsStore(new_database("sqlite")) as opened:
         yield opened
 
 

@@ -13,15 +13,13 @@ from hpo.errors import StorageError, UserError
 from hpo.maintenance import backup as module
 from hpo.maintenance.backup import back_up
 from hpo.maintenance.check import check_database
-from hpo.storage.store import ResultsStore
-from tests.helpers.one_of_everything import fill
+from tests.conftest import NewDatabase
+from tests.database.conftest import write_everything
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    with ResultsStore(f"sqlite:///{tmp_path / 'hpo.db'}") as store:
-        fill(store)
-    return tmp_path / "hpo.db"
+def path(new_database: NewDatabase) -> Path:
+    return Path(new_database("sqlite", write_everything).removeprefix("sqlite:///"))
 
 
 def _ignore(done: int, total: int) -> None:

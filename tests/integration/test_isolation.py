@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from hpo.trainer.process import end_trainer_process
+from tests.conftest import NewDatabase
 from tests.helpers.breaking import BREAKING
 from tests.helpers.own_training import rows, run, spec, write_trainer
 
@@ -86,8 +87,10 @@ def surroundings(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "broken", [LASTING, REPLACED, pytest.param(MORE_REPLACED, marks=pytest.mark.slow)], ids=len
 )
-def test_training_that_breaks_costs_its_own_trial(broken: dict[str, str], tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/own.db"
+def test_training_that_breaks_costs_its_own_trial(
+    broken: dict[str, str], tmp_path: Path, new_database: NewDatabase
+) -> None:
+    url = new_database("sqlite")
     run(url, spec("s", [*broken, "looking"], fixed=surroundings(tmp_path)))
     found = {row[0]: row[1:] for row in rows(url, VERDICTS)}
     assert found.pop("looking")[:2] == ("complete", 1.0)
@@ -104,8 +107,8 @@ def runs(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def test_metrics_that_are_not_finite_are_null(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/own.db"
+def test_metrics_that_are_not_finite_are_null(tmp_path: Path, new_database: NewDatabase) -> None:
+    url = new_database("sqlite")
     run(url, spec("s", ["infinite"], fixed=surroundings(tmp_path)))
     assert rows(url, "SELECT val_accuracy, val_loss FROM curves") == [(0.25, None)]
     assert rows(url, "SELECT metrics FROM hpo_epoch") == [('{"more": null, "none": null}',)]

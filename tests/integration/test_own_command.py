@@ -16,6 +16,7 @@ import hpo.trial.own
 from hpo.events import TrialPaused
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
+from tests.conftest import NewDatabase
 from tests.helpers.own_command import spec, write_script
 from tests.helpers.own_training import rows, run, submit, work
 
@@ -39,8 +40,8 @@ def _script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/own.db"
+def url(new_database: NewDatabase) -> str:
+    return new_database("sqlite")
 
 
 def same(url: str, one: str, other: str) -> bool:

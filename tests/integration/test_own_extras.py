@@ -13,6 +13,7 @@ from hpo.maintenance.deletion import delete_study, find_deletable
 from hpo.settings import settings
 from hpo.storage.store import ResultsStore
 from hpo.trainer.process import end_trainer_process
+from tests.conftest import NewDatabase
 from tests.helpers.own_training import rows, run, spec, submit, write_trainer
 
 TRAINER = """
@@ -65,8 +66,8 @@ def _own_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/own.db"
+def url(new_database: NewDatabase) -> str:
+    return new_database("sqlite")
 
 
 def test_trial_below_the_median_is_pruned(url: str) -> None:

@@ -16,6 +16,7 @@ from hpo.events import TrialPaused
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.trainer.process import end_trainer_process
+from tests.conftest import NewDatabase
 from tests.helpers.own_training import TORCH_TRAINER, rows, run, spec, submit, work, write_trainer
 
 SLOW = pytest.mark.slow
@@ -45,8 +46,8 @@ def _own_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/own.db"
+def url(new_database: NewDatabase) -> str:
+    return new_database("sqlite")
 
 
 def same(url: str, one: str, other: str) -> bool:

@@ -17,6 +17,7 @@ from hpo.training.precision import processor
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit_study
+from tests.conftest import Fill
 
 Capture = pytest.CaptureFixture[str]
 FIXED = {
@@ -32,16 +33,24 @@ FIXED = {
 }
 
 
-@pytest.fixture
-def url(storage_url: str) -> str:
-    """A study with a sound trial, one that explodes at once, and one that cannot be trained."""
+@pytest.fixture(scope="module")
+def contents() -> Fill:
+    return train
+
+
+def train(url: str) -> None:
+    """Train a study with a sound trial and one that explodes at once."""
     space = {"lr": {"choice": [0.05, 1e6]}}
     spec = StudySpec.model_validate(
         {"study": "s", "trials": 2, "sampler": "grid", "fixed": FIXED, "space": space}
     )
-    with ResultsStore(storage_url) as store:
+    with ResultsStore(url) as store:
         submit_study(store, spec)
-    serve(WorkOrder(storage_url, ("s",), "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
+    serve(WorkOrder(url, ("s",), "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
+
+
+@pytest.fixture
+def url(storage_url: str) -> str:
     return storage_url
 
 

@@ -12,6 +12,7 @@ import pytest
 from hpo.cli.app import run_command
 from hpo.config.study import StudySpec
 from hpo.trainer.process import end_trainer_process
+from tests.conftest import NewDatabase
 from tests.helpers import own_command, own_training
 from tests.helpers.own_training import rows, run
 
@@ -40,8 +41,8 @@ def _own_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/own.db"
+def url(new_database: NewDatabase) -> str:
+    return new_database("sqlite")
 
 
 def repeat(capfd: Capture, url: str, number: int = 0, code: int = 0) -> dict[str, Any]:

@@ -140,9 +140,8 @@ def _column(kept: Kept) -> tuple[int, float]:
         if values is None or labels is None or len(labels) < _FEWEST or values.shape[1] < _FEWEST_COLUMNS:
             continue
         target = _single(labels)
-        if target is None:
-            continue
-        is_certain = _determines(values.double(), target)
+        exact = values.double()
+        is_certain = _certain(exact, labels) if target is None else _determines(exact, target)
         if bool(is_certain.any()):
             rest = values[:, ~is_certain].float()
             others = dependence([rest], [answers(labels)]) if rest.shape[1] else math.nan
@@ -181,6 +180,19 @@ def _single(labels: Tensor) -> Tensor | None:
         return classes.double()
     flat = labels.reshape(len(labels), -1)
     return flat[:, 0].double() if flat.shape[1] == 1 and flat.is_floating_point() else None
+
+
+def _certain(values: Tensor, labels: Tensor) -> Tensor:
+    """Return which columns (D,) are one of several labels per example, if all of these are among them.
+
+    As many are those of an autoencoder.
+    """
+    targets = labels.reshape(len(labels), -1)
+    nothing = torch.zeros(values.shape[1], dtype=torch.bool)
+    if not targets.is_floating_point() or not 1 < targets.shape[1] < min(values.shape[1], _MOST_CLASSES):
+        return nothing
+    equal = torch.stack([_determines(values, each) for each in targets.double().T])
+    return equal.any(0) if bool(equal.any(1).all()) else nothing
 
 
 def _determines(values: Tensor, target: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.compared import against_cross_entropy, cosine, dot, ratio
 from hpo.checks.measure.loss_kind import (
     KINDS,
+    class_entropy,
     constant_loss,
     error_kind,
     implied_loss,
@@ -107,9 +108,11 @@ class StepAuditor:
         self._steps = 0
         self._hook: RemovableHandle | None = None
 
-    def attach(self) -> None:
-        """Register the hook."""
-        self._hook = self._model.register_forward_hook(
+    def attach(self, part: nn.Module | None = None) -> None:
+        """Register the hook, on the ``part`` of the model that makes its outputs."""
+        if self._hook is not None:
+            self._hook.remove()
+        self._hook = (part or self._model).register_forward_hook(
             Hook(self._guard, AUDIT, self._on_forward), with_kwargs=True
         )
 
@@ -170,6 +173,7 @@ class StepAuditor:
         if current.gradient is not None:
             current.numbers["kind"] = loss_kind(current.output, current.gradient)
             current.numbers["implied_loss"] = implied_loss(current.output, current.gradient)
+            current.numbers["class_entropy"] = class_entropy(current.output, current.gradient)
             current.numbers["tail"] = tail_share(current.output, current.gradient)
         self._done.append(current)
         self._last, self._open = current, None
@@ -358,7 +362,7 @@ def _kept(last: _AuditedStep, weights: list[Tensor]) -> Tensor:
 _NUMBERS = (
     *("loss", "cross_entropy", "cosine", "scale", "idle", "lead"),
     *("gradient_cosine", "gradient_scale", "lost", "descent", "kept", "implied_loss"),
-    *("pull", "tail", "constant_loss", "variety"),
+    *("pull", "tail", "constant_loss", "variety", "class_entropy"),
 )
 
 

@@ -19,6 +19,7 @@ from hpo.checks.measure.answers import FirstBatch
 from hpo.checks.measure.displacement import Displacement
 from hpo.checks.measure.examples import Examples
 from hpo.checks.measure.first_layers import FirstLayers
+from hpo.checks.measure.geometry import agreements
 from hpo.checks.measure.nested import is_readable, outputs, tensors
 from hpo.checks.measure.rows import as_one, batch_tensors, columns, described, fingerprints
 
@@ -132,20 +133,32 @@ class DataMonitor:
         self._displacement = Displacement(self._model, optimizers)
         self.first = FirstBatch()
         self.kept = Kept()
+        self._pictures: Tensor | None = None
+        """Inputs of the first batch until its labels are known."""
+        self._agreements: Tensor | None = None
         self._facts = DataFacts()
 
     def attach(self) -> None:
         """Register the hooks, on the children of a model that is a mere container."""
         is_container = isinstance(self._model, (nn.ModuleList, nn.ModuleDict))
         for root in self._model.children() if is_container else [self._model]:
-            with suppress(RuntimeError):  # ScriptModule
-                hook = Hook(self._guard, DATA, self._on_forward)
-                self._handles.append(root.register_forward_hook(hook, with_kwargs=True))
+            self._hook_on(root)
         for optimizer in self._optimizers:
             after = Hook(self._guard, DATA, lambda *given: self._end_step())
             self._handles.append(optimizer.register_step_post_hook(after))
         self._first_layers.attach()
         self._displacement.start()
+
+    def follow_parts(self) -> None:
+        """Watch the children of a model that the loop never calls itself."""
+        if not isinstance(self._model, (nn.ModuleList, nn.ModuleDict)):
+            for part in self._model.children():
+                self._hook_on(part)
+
+    def _hook_on(self, module: nn.Module) -> None:
+        with suppress(RuntimeError):  # ScriptModule
+            hook = Hook(self._guard, DATA, self._on_forward)
+            self._handles.append(module.register_forward_hook(hook, with_kwargs=True))
 
     def close(self) -> None:
         """Remove the hooks."""
@@ -158,6 +171,9 @@ class DataMonitor:
         """Take the examples of ``before``."""
         self.kept.train = train.first(2 * _DESCRIBED).changed(_narrowed) if train.can_be_cut else None
         has_val = val is not None and val.can_be_cut
+        pair = [each for each in tensors((train.inputs, train.labels)) if each.dim()]
+        if len(pair) == 2 and pair[0].is_floating_point():
+            self._agreements = agreements(*pair)
         self.kept.val = val.first(2 * _DESCRIBED).changed(_narrowed) if val and has_val else None
 
     def state(self) -> dict[str, Any]:
@@ -176,6 +192,7 @@ class DataMonitor:
             "last": [vars(each) for each in kept.last],
             "examples": [each and [each.inputs, each.labels] for each in (kept.train, kept.val)],
             "validated": kept.validated,
+            "agreements": self._agreements,
         }
 
     def load(self, state: dict[str, Any], facts: DataFacts | None) -> None:
@@ -195,6 +212,7 @@ class DataMonitor:
         self.kept.last.extend(Batch(**each) for each in state["last"])
         self.kept.train, self.kept.val = (each and Examples(*each) for each in state["examples"])
         self.kept.validated = state["validated"]
+        self._agreements = state.get("agreements")
 
     def reported(self, labels: object) -> None:
         """Take the labels of a step's batch, if they are known."""
@@ -204,7 +222,10 @@ class DataMonitor:
             if given is not None:
                 some = columns(given.detach(), _ANSWERS) if given.dim() > 1 else given.detach()
                 batch.labels, batch.label_rows = some.clone(), fingerprints([some])
+                if self._pictures is not None and self._agreements is None:
+                    self._agreements = agreements(self._pictures, given)
             self._keep(batch)
+            self._pictures = None
         if not self._optimizers:
             self._passes.clear()
         self._taken = False
@@ -241,6 +262,7 @@ class DataMonitor:
         facts.validations += self._validations
         self._validations = []
         facts.inputs = facts.inputs or self._first_layers.read()
+        facts.hidden = facts.hidden or self._first_layers.read_hidden()
         if ended or self._epochs & (self._epochs - 1) == 0:  # after epochs 1, 2, 4, 8 ...
             self._first_epoch = self._first_epoch or batches.first_epoch(self.kept)
             facts.batches = batches.compared(self.kept, self._first_epoch)
@@ -248,6 +270,8 @@ class DataMonitor:
             facts.overlap = batches.overlap(self.kept)
             facts.dependence = replace(signal.dependence_of(self.kept), moved=self._displacement.read())
             facts.answers = answers.found(self.kept, self.first)
+            if self._agreements is not None:
+                facts.agreements = tuple(self._agreements.tolist())
         return facts
 
     def _end_step(self) -> None:
@@ -302,6 +326,7 @@ class DataMonitor:
             batch.outputs, batch.width = described(narrow).clone(), narrow[0].shape[1]
             self._of_outputs += 1
         if number == 0:
+            self._pictures = rows[0] if len(rows) == 1 and rows[0].is_floating_point() else None
             self.first.take(model, inputs, _without_labels(named), found[0] if found else None)
 
 

@@ -11,14 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from hpo.checks.data_facts import LayerInput
+from hpo.checks.data_facts import HiddenInput, LayerInput
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.nested import is_readable, tensors
 
 _WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.RNNCellBase)
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-_MOST = 4
+_MOST, _MOST_HIDDEN = 8, 32
+_FLAT = 1e-3
+"""Distance from the ends of tanh or sigmoid."""
 _FEWEST_ROWS = 4
 _SAME = 1e-3
 
@@ -40,6 +42,8 @@ class FirstLayers:
         self._part = part
         self._ignoring = ignoring
         self._calls: list[_Call] = []
+        self._hidden: dict[str, Tensor] = {}
+        """By layer, (3,): see ``_of_hidden``."""
         self._raw: Tensor | None = None
         self._handles: list[RemovableHandle] = []
 
@@ -65,9 +69,11 @@ class FirstLayers:
             if self._ignoring():
                 return
             known = next((each for each in self._calls if each.name == name), None)
+            given = next(iter(tensors(inputs)), None)
+            if self._calls and isinstance(module, _WEIGHTED) and given is not None:
+                self._take_hidden(name, given, module)
             if known is None and len(self._calls) >= _MOST:
                 return
-            given = next(iter(tensors(inputs)), None)
             call = _Call(name, module)
             if isinstance(module, _WEIGHTED) and given is not None and is_readable(given):
                 call.numbers = _numbers(given, module)
@@ -79,9 +85,25 @@ class FirstLayers:
 
         return hook
 
+    def _take_hidden(self, name: str, given: Tensor, module: nn.Module) -> None:
+        """Keep what a layer gets after the first one; of several calls the one that varies most."""
+        is_new = name not in self._hidden
+        if (is_new and len(self._hidden) >= _MOST_HIDDEN) or not is_readable(given):
+            return
+        numbers = _of_hidden(given, module)
+        if numbers is not None:
+            known = self._hidden.get(name, numbers)
+            self._hidden[name] = torch.where(known[0] < numbers[0], known, numbers)
+
+    def read_hidden(self) -> list[HiddenInput]:
+        """Move what later layers got to the host."""
+        hidden, self._hidden = self._hidden, {}
+        return [HiddenInput(name, *each.tolist()) for name, each in hidden.items()]
+
     def state(self) -> dict[str, Any]:
         """Return what ``load`` takes."""
-        return {"calls": [[each.name, each.numbers] for each in self._calls], "raw": self._raw}
+        calls = [[each.name, each.numbers] for each in self._calls]
+        return {"calls": calls, "raw": self._raw, "hidden": list(self._hidden.items())}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take what another run of the same training has measured, and measure no more."""
@@ -89,6 +111,7 @@ class FirstLayers:
         modules = dict(self._model.named_modules())
         self._calls = [_Call(name, modules[name], numbers) for name, numbers in state["calls"]]
         self._raw = state["raw"]
+        self._hidden = dict(state.get("hidden", ()))
 
     def read(self) -> list[LayerInput]:
         """Move what was measured to the host."""
@@ -106,12 +129,32 @@ class FirstLayers:
         return found
 
 
-def _numbers(given: Tensor, module: nn.Module) -> Tensor | None:
-    """Return rms of the largest and deviation of the most variable feature, least offset, largest value."""
+def _rows(given: Tensor, module: nn.Module) -> Tensor | None:
+    """Return values (n, features); None if there are too few."""
     values = given.detach().float()
     by_feature = isinstance(module, nn.modules.conv._ConvNd) and values.dim() > 2
     rows = values.transpose(0, 1).flatten(1).T if by_feature else values.reshape(-1, values.shape[-1])
-    if len(rows) < _FEWEST_ROWS or not rows.numel():
+    return None if len(rows) < _FEWEST_ROWS or not rows.numel() else rows
+
+
+def _of_hidden(given: Tensor, module: nn.Module) -> Tensor | None:
+    """Return the shares of constant features and of saturated values, and the rms of the largest feature."""
+    rows = _rows(given, module)
+    if rows is None or not given.dim():
+        return None
+    low, high = torch.aminmax(rows, dim=0)
+    sizes, lowest = rows.abs(), low.min()
+    inside = (sizes.max() <= 1) & (high.max() > low.min())
+    ends = (sizes > 1 - _FLAT) | ((lowest >= 0) & (sizes < _FLAT) & (sizes > 0))
+    return torch.stack(
+        [(low == high).float().mean(), ends.float().mean() * inside, rows.square().mean(0).max().sqrt()]
+    )
+
+
+def _numbers(given: Tensor, module: nn.Module) -> Tensor | None:
+    """Return rms of the largest and deviation of the most variable feature, least offset, largest value."""
+    rows = _rows(given, module)
+    if rows is None:
         return None
     std, mean = torch.std_mean(rows, 0)
     offset = (mean.abs() / std.clamp(min=1e-12 * mean.abs().max().clamp(min=1e-30))).min()

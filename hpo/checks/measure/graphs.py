@@ -42,14 +42,16 @@ class GraphWatch:
         self._step = 0
         self._is_open = True
         self._hook: RemovableHandle | None = None
-        self._has_run = False
+        self.has_run = False
+        """Whether a forward pass was seen."""
         self.kept = 0
         """How many graphs of losses were kept: 0 or all of those looked for."""
         self.carried_from = -1
         """The first step whose graph a later one used; -1 if none did."""
 
     def attach(self, model: nn.Module) -> None:
-        """Register the hook."""
+        """Register the hook, in place of an earlier one."""
+        self.close()
         self._hook = model.register_forward_hook(
             Hook(self._guard, GRAPHS, self._on_forward), with_kwargs=True
         )
@@ -78,7 +80,7 @@ class GraphWatch:
     def after_step(self, step: int) -> None:
         """Count the step of the optimizer."""
         self._step = step + 1
-        if self._step >= _WALKED_STEPS and self._has_run:
+        if self._step >= _WALKED_STEPS and self.has_run:
             self.close()  # a compiled model, in which it does not run, would be compiled again without it
 
     def reported(self, loss: object) -> None:
@@ -105,7 +107,7 @@ class GraphWatch:
     ) -> None:
         if self._ignoring():
             return
-        self._has_run = True
+        self.has_run = True
         if not torch.is_grad_enabled() or self._step >= _WALKED_STEPS:
             return
         given = [each.grad_fn for each in tensors((inputs, named)) if each.grad_fn is not None]

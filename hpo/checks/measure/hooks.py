@@ -20,17 +20,19 @@ from hpo.checks.measure.inputs import PASSES, ForwardMonitor
 from hpo.checks.measure.loss_graph import loss_facts
 from hpo.checks.measure.motion import MotionMeter, RateRecord, largest_rate
 from hpo.checks.measure.opponents import OPPONENTS, OpponentMonitor
+from hpo.checks.measure.parts import CalledParts
 from hpo.checks.measure.probes import PendingSnapshot, Probe, StepMeter
 from hpo.checks.measure.untouched import uncompiled, unwrapped
 from hpo.checks.observations import ModeGap, Observations
 from hpo.checks.state import ForwardMonitorState
 from hpo.config.thresholds import Preset
 
-_STEPS, _LAYERS, _MOTION, _GRAPH = (
+_STEPS, _LAYERS, _MOTION, _GRAPH, _PARTS = (
     "record of steps",
     "statistics of layers",
     "record of updates",
     "graph of the loss",
+    "record of called parts",
 )
 """What the guard calls them."""
 _GRAPHS = 3
@@ -70,7 +72,7 @@ class LoopHooks:
         self._pending: list[PendingSnapshot] = []
         self._forwards = ForwardMonitor(model, optimizers, guard)
         self._meter = StepMeter(unwrapped(model))
-        self._follows = updates
+        self._updates = updates
         self._motion = MotionMeter(model, optimizers)
         self._rates = RateRecord()
         self._auditor = StepAuditor(
@@ -78,9 +80,12 @@ class LoopHooks:
         )
         self._graphs = GraphWatch(lambda: self._forwards.is_paused, guard)
         self._opponents = OpponentMonitor(model, optimizers, lambda: self._forwards.is_paused, guard)
+        self._parts = CalledParts(model, lambda: self._forwards.is_paused, guard, _PARTS)
+        self._handle_of_passes: RemovableHandle | None = None
         self._is_attached = False
         self._graphs_left = _GRAPHS
         self._look: Callable[[], None] = _nothing
+        self._follow: Callable[[], None] = _nothing
         self._handles: list[RemovableHandle] = []
         self._lr = math.nan
         """The largest learning rate of the present step."""
@@ -95,9 +100,9 @@ class LoopHooks:
             self._handles.append(optimizer.register_step_post_hook(self._post_hook(number)))
         self._guard.run(OPPONENTS, self._opponents.attach, None)
         with suppress(RuntimeError):  # ScriptModule: "register_forward_hook is not supported"
-            self._handles.append(self._forwards.attach())
+            self._handle_of_passes = self._forwards.attach()
             self._auditor.attach()
-            if self._follows:
+            if self._updates:
                 self._graphs.attach(self._model)
         self._forwards.expect()
 
@@ -111,13 +116,28 @@ class LoopHooks:
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        if self._handle_of_passes is not None:
+            self._handle_of_passes.remove()
+        self._parts.close()
         self._auditor.close()
         self._graphs.close()
         self._opponents.close()
 
-    def look_before_steps(self, look: Callable[[], None]) -> None:
-        """Call ``look`` before each step of the optimizers."""
-        self._look = look
+    def _find_part(self) -> None:
+        """After the first forward passes: follow the part that makes the outputs, if the model does not."""
+        part = self._parts.found()
+        if part is None or len(self._optimizers) > 1 or isinstance(part, torch.jit.ScriptModule):
+            return  # several optimizers take turns: no part makes the outputs of all of their steps
+        if self._handle_of_passes is not None:
+            self._handle_of_passes.remove()
+            self._handle_of_passes = self._forwards.attach(part)
+        self._auditor.attach(part)
+        self._graphs.attach(part)
+        self._follow()
+
+    def look_before_steps(self, look: Callable[[], None], follow: Callable[[], None] | None = None) -> None:
+        """Call ``look`` before each step; ``follow`` if the loop calls only parts of the model."""
+        self._look, self._follow = look, follow or _nothing
 
     def watch_layers(self, probe: Probe) -> None:
         """Take snapshots of the layers on ``probe``."""
@@ -163,7 +183,7 @@ class LoopHooks:
 
     def report(self, loss: Tensor, labels: object, given: object) -> None:
         """Take the loss () of a step as a number, the labels of its batch, if known, and it as ``given``."""
-        if self._follows and not self._graphs.is_done:
+        if self._updates and not self._graphs.is_done:
             self._guard.run(GRAPHS, lambda: self._graphs.reported(given), None)
         if not self._auditor.is_done:
             self._guard.run(AUDIT, lambda: self._auditor.reported(loss, labels), None)
@@ -240,6 +260,7 @@ class LoopHooks:
 
     def _after_hand_made_step(self) -> None:
         """Take the report of a loss for the end of a step. Its gradients may still be there."""
+        self._guard.run(_PARTS, self._look_for_parts, None)
         for call in (self._auditor.before_step, self._auditor.after_step):
             self._guard.run(AUDIT, call, None)
         if self._is_chosen(self._seen.optimizer_steps):
@@ -250,9 +271,17 @@ class LoopHooks:
         if self._is_chosen(self._seen.optimizer_steps):
             self._guard.run(_LAYERS, self._meter.before, None)
 
+    def _look_for_parts(self) -> None:
+        """At the first step: if the model was not called, watch its parts; at the second one, follow them."""
+        if self._parts.is_open:
+            self._find_part()
+        elif self._seen.optimizer_steps == 0 and self._updates and not self._graphs.has_run:
+            self._parts.attach()
+
     def _before_step(self) -> None:
+        self._guard.run(_PARTS, self._look_for_parts, None)
         self._look()
-        if self._follows:
+        if self._updates:
             self._guard.run(_MOTION, self._motion_before, None)
         if self._probe is not None and self._is_chosen(self._seen.optimizer_steps):
             self._guard.run(_LAYERS, self._meter.before, None)
@@ -270,7 +299,7 @@ class LoopHooks:
         self._graphs.after_step(step)
 
     def _motion_before(self) -> None:
-        if not self._follows:
+        if not self._updates:
             return
         step = self._seen.optimizer_steps
         self._lr = largest_rate(self._optimizers)

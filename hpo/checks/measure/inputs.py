@@ -63,13 +63,13 @@ class ForwardMonitor:
         self._last_backward = -1
         """The step of the last recorded one: another in the same step adds to its gradients on purpose."""
 
-    def attach(self) -> RemovableHandle:
-        """Register the hook and return its handle.
+    def attach(self, part: nn.Module | None = None) -> RemovableHandle:
+        """Register the hook, on the ``part`` of the model that makes its outputs, and return its handle.
 
         A scripted model takes none: its backward passes are seen from the last of its weights.
         """
         if not isinstance(self._model, torch.jit.ScriptModule):
-            return self._model.register_forward_hook(
+            return (part or self._model).register_forward_hook(
                 Hook(self._guard, PASSES, self._on_forward), with_kwargs=True
             )
         weights = [each for each in self._parameters if each.dim() > 1 and each.requires_grad]

@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from hpo.checks.measure.gradients import norm
+from hpo.checks.measure.idle_weights import IdleWeights, untrained
 from hpo.checks.measure.nested import is_readable
 from hpo.checks.measure.unregistered import unregistered
 from hpo.checks.observations import Observations
@@ -43,6 +44,8 @@ class LeftOut:
         self._reached_any = False
         self._held_ones = [each for each in named.values() if each.requires_grad and id(each) in held]
         self._held_prints = _prints(self._held_ones)
+        self._idle = IdleWeights({self._names[id(each)]: each for each in self._held_ones})
+        self._fixed = {name: each for name, each in named.items() if not each.requires_grad}
         others = self._frozen | self._outside
         self._prints = dict(zip(others, _prints(list(others.values())), strict=True))
         self._with_gradient: set[str] = set()
@@ -60,6 +63,7 @@ class LeftOut:
             "reached_any": self._reached_any,
             "gradient_norms": self._gradient_norms,
             "looks": self._looks,
+            "idle": self._idle.state(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -72,6 +76,7 @@ class LeftOut:
         self._with_gradient = set(state["with_gradient"])
         self._reached_any, self._looks = state["reached_any"], state["looks"]
         self._gradient_norms = state["gradient_norms"]
+        self._idle.load(state.get("idle", []))
 
     @property
     def is_looking(self) -> bool:
@@ -84,6 +89,7 @@ class LeftOut:
             self._looks -= 1
             reached = [each for each in self._held_ones if each.grad is not None]
             if reached:  # otherwise they were cleared already
+                self._idle.look()
                 self._unreached -= set(map(id, reached))
                 self._reached_any = True
                 some = reached[:: max(1, len(reached) // _GRADIENTS)]
@@ -101,6 +107,12 @@ class LeftOut:
             has_zero_gradients=self.has_zero_gradients,
             has_zero_weights=seen.is_unchanged and self.has_zero_weights(),
             unregistered=self.unregistered(seen.untrained),
+            alike=self._idle.alike(),
+            has_trained_weights=any(each.dim() > 1 for each in self._held_ones),
+            without_gradient=self.without_gradient(),
+            frozen_as_drawn=untrained(
+                {name: each for name, each in self._fixed.items() if not each.requires_grad}
+            ),
         )
 
     def read(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -124,6 +136,11 @@ class LeftOut:
             return ()
         left = self._unreached & self._unchanged()
         return tuple(self._names[id(each)] for each in self._held_ones if id(each) in left)
+
+    def without_gradient(self) -> tuple[str, ...]:
+        """Return weights whose gradients were exactly 0 in the first steps, and that never changed."""
+        left = {self._names[each] for each in self._unchanged()}
+        return tuple(name for name in self._idle.without_gradient() if name in left)
 
     def is_unchanged(self) -> bool:
         """Whether no parameter of the optimizers has changed since the start."""

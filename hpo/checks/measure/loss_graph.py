@@ -261,7 +261,7 @@ def _twice(node: Any) -> str:
 def _missing_log(node: Any) -> str:
     """Return what a negative log-likelihood is given, if not logarithms."""
     name = _name(node)
-    if name.startswith("NllLoss") or name == "KlDiv":
+    if name.startswith("NllLoss") or name in ("KlDiv", "CtcLoss"):
         given = _name(_source(node))
         return "probabilities" if given in _BOUNDED else "logits" if given in _MATRIX else ""
     return ""
@@ -269,14 +269,16 @@ def _missing_log(node: Any) -> str:
 
 def _wrong_axis(node: Any) -> Normalization | None:
     """Return the log_softmax below a likelihood if it goes along another axis than the classes."""
-    if not _name(node).startswith("NllLoss"):
+    name = _name(node)
+    if not name.startswith("NllLoss") and name != "CtcLoss":
         return None
     given = _inputs(node)[0]
     shape, source = _shape(given), _source(node, _SAME_ENTRIES)
     found = _normalization(source)
     if _name(source) != "LogSoftmax" or found is None or len(shape) < 2:
         return None
-    return found if found.shape[found.dim] != shape[1] else None
+    classes = shape[-1] if name == "CtcLoss" else shape[1]
+    return found if found.shape[found.dim] != classes else None
 
 
 def _broadcast(root: Any, made: Collection[object]) -> tuple[tuple[int, ...], ...]:

@@ -36,19 +36,32 @@ def loss_kind(output: Tensor, gradient: Tensor) -> Tensor:
     output, gradient = output.detach().float(), gradient.float()
     if output.is_sparse or gradient.is_sparse or len(output) < _FEWEST_ROWS:
         return unknown
-    inside = (output >= 0).all() & (output <= 1).all() & (output.numel() >= _MANY)
+    varies = output.max() > output.min()  # outputs that are all 0 fit any loss
+    inside = (output >= 0).all() & (output <= 1).all() & (output.numel() >= _MANY) & varies
     is_twice = inside & _is_binary_of_logits(output, gradient)
     binary = torch.where(is_twice, KINDS.index("bce_of_probabilities"), KINDS.index("bce"))
     code = torch.where(_is_binary(output, gradient), binary, unknown)
     for dim in {1, output.ndim - 1} if output.ndim > 1 else ():
         if output.shape[dim] > 1:
             rows, slopes = (each.movedim(dim, -1).flatten(0, -2)[:_MOST_ROWS] for each in (output, gradient))
-            is_twice = (rows >= 0).all() & ((rows.sum(1) - 1).abs().max() < _CLOSE)
+            is_twice = (rows >= 0).all() & ((rows.sum(1) - 1).abs().max() < _CLOSE) & varies
             twice, once = KINDS.index("cross_entropy_of_probabilities"), KINDS.index("cross_entropy")
             kind = torch.where(is_twice, twice, once)
             code = torch.where(_is_cross_entropy(rows, slopes), kind, code)
             code = torch.where(_is_nll(rows, slopes), KINDS.index("nll"), code)
     return code
+
+
+def _sums(slopes: Tensor) -> dict[int, Tensor]:
+    """Return how far the last and the second dimension of a gradient (B, ...) are from that of classes.
+
+    It adds up to 0 along these, or, of log-probabilities, has a single entry there.
+    """
+    found = {}
+    for dim in (slopes.ndim - 1, 1):
+        is_single = ((slopes != 0).sum(dim) <= 1).all()
+        found[dim] = torch.where(is_single, 0.0, slopes.sum(dim).abs().sum())
+    return found
 
 
 def implied_loss(output: Tensor, gradient: Tensor) -> Tensor:
@@ -58,8 +71,7 @@ def implied_loss(output: Tensor, gradient: Tensor) -> Tensor:
     """
     if output.shape != gradient.shape or output.ndim < 2 or not output.is_floating_point():
         return torch.full((), torch.nan, device=output.device)
-    # The classes are in the dimension along which the gradient adds up to 0.
-    sums = {dim: gradient.float().sum(dim).abs().sum() for dim in {1, output.ndim - 1}}
+    sums = _sums(gradient.float())
     losses = []
     for dim in sums:
         rows, slopes = (each.detach().float().movedim(dim, -1).flatten(0, -2) for each in (output, gradient))
@@ -70,23 +82,44 @@ def implied_loss(output: Tensor, gradient: Tensor) -> Tensor:
     return torch.stack(losses)[best]
 
 
+def class_entropy(output: Tensor, gradient: Tensor) -> Tensor:
+    """Return the entropy () of the classes that outputs (B, C, ...) are pulled to, over all their places.
+
+    That is what the best constant answer costs. NaN without such outputs.
+    """
+    if output.shape != gradient.shape or output.ndim < 2 or not output.is_floating_point():
+        return torch.full((), torch.nan, device=output.device)
+    sums = _sums(gradient.float())
+    entropies = []
+    for dim in sums:
+        slopes = gradient.float().movedim(dim, -1).flatten(0, -2)
+        active = (slopes.abs().sum(1) > 0).float()
+        counts = torch.zeros(slopes.shape[1], device=slopes.device).index_add(0, slopes.argmin(1), active)
+        shares = counts / counts.sum()
+        entropies.append(-(shares * shares.clamp(min=1e-12).log()).sum())
+    return torch.stack(entropies)[torch.stack(list(sums.values())).argmin()]
+
+
 def tail_share(output: Tensor, gradient: Tensor) -> Tensor:
     """Return the share () of a loss of sequences that is about one class at their ends, such as padding.
 
-    The outputs are (B, T, C) or (B, C, T). 0 if the class is as frequent elsewhere or if some sequences end
+    The outputs are (B, T, C) or (B, C, T). 0 if the class is as frequent elsewhere or if most sequences end
     with another one; NaN without sequences. Places without a gradient do not count.
     """
     if output.shape != gradient.shape or output.ndim != 3 or len(output) < _FEWEST_ROWS:
         return torch.full((), torch.nan, device=output.device)
     slopes = gradient.float()
-    # The classes are in the dimension along which the gradient adds up to 0.
-    if slopes.sum(1).abs().sum() < slopes.sum(2).abs().sum():
+    sums = _sums(slopes)
+    if sums[1] < sums[2]:
         slopes = slopes.transpose(1, 2)
     wanted, active = slopes.argmin(2), slopes.abs().sum(2) > 0
     last = wanted[:, -1].mode().values
     same = (wanted == last) & active
     tails = same.flip(1).cumprod(1).flip(1)
-    is_padding = (tails[:, -1].sum() == len(tails)) & ((same.sum() - tails.sum()) <= _STRAY * tails.sum())
+    # A batch is padded to its longest sequence, which has no padding; a token that ends a text comes once.
+    padded = (tails[:, -1] > 0).sum()
+    is_padding = (2 * padded >= len(tails)) & (tails.sum() >= 2 * padded)
+    is_padding &= (same.sum() - tails.sum()) <= _STRAY * tails.sum()
     return is_padding * tails.sum() / active.sum()
 
 
@@ -97,6 +130,9 @@ def error_kind(output: Tensor, gradient: Tensor, labels: Tensor) -> Tensor:
     if output.shape != gradient.shape or output.shape != labels.shape or len(output) < _FEWEST_ROWS:
         return unknown
     of_mean = F.cosine_similarity(gradient, output - labels.mean(), dim=0) > _EQUAL
+    # A gradient that is the same everywhere fits outputs that are; it has to vary with them.
+    apart = F.cosine_similarity(gradient - gradient.mean(), output - output.mean(), dim=0)
+    of_mean &= apart > _EQUAL
     own = F.cosine_similarity(gradient, output - labels, dim=0) > _EQUAL
     code = torch.where(of_mean, KINDS.index("mse_of_mean"), unknown)
     return torch.where(own, KINDS.index("mse"), code)

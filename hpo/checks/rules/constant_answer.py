@@ -8,7 +8,7 @@ import statistics
 import numpy as np
 
 from hpo.checks.base import warn
-from hpo.checks.facts import task
+from hpo.checks.facts import loss_kind, task
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
@@ -27,6 +27,12 @@ _MOVED = 0.03
 """Change of the weights over their first norm, below which nothing was tried yet."""
 _WILD = 3.0
 """A loss of so many times the first may have ruined the network."""
+_OF_PLACES = ("language_model", "segmentation")
+"""Tasks with a class for each token or pixel; others have checks by accuracy."""
+_AT_CHANCE, _ABOVE = 0.95, 2.0
+"""Shares of the entropy of the classes. A loss far above it has another flaw."""
+_SOME_CLASSES = 0.3
+"""Entropy (nats) below which one class is almost all."""
 _UNEXPLAINED = Remedy("see whether targets belong to their inputs, and whether the inputs reach the network")
 _TARGETS = fix("fix_labels", "inspect inputs with their targets: they may have been shuffled separately")
 
@@ -48,6 +54,26 @@ def constant_answer(seen: Observations, limits: Thresholds) -> list[Finding]:
     cause, remedy = ("labels_do_not_match", _TARGETS) if _tried(seen) else ("not_learning", _UNEXPLAINED)
     limit = _NOTHING * constant
     return [warn("constant_answer", last, limit, message, remedy, cause=cause, confidence=0.6)]
+
+
+def constant_classes(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Report a cross-entropy of tokens or pixels that ended no better than their frequencies explain."""
+    known, losses = [audit.class_entropy for audit in seen.audits], seen.losses
+    if task(seen) not in _OF_PLACES or loss_kind(seen) not in ("cross_entropy", "nll"):
+        return []
+    if not known or any(map(math.isnan, known)) or len(losses) < _LEAST_STEPS:
+        return []
+    constant, last = statistics.mean(known), float(losses[-_WINDOW:].mean())
+    if (
+        constant < _SOME_CLASSES
+        or not _ABOVE * constant > last > _AT_CHANCE * constant
+        or _still_falls(losses)
+    ):
+        return []
+    message = f"the loss ends at {last:.3g}; always naming the classes by their frequency has {constant:.3g}"
+    cause, remedy = ("labels_do_not_match", _TARGETS) if _tried(seen) else ("not_learning", _UNEXPLAINED)
+    limit = _AT_CHANCE * constant
+    return [warn("constant_classes", last, limit, message, remedy, cause=cause, confidence=0.6)]
 
 
 def _tried(seen: Observations) -> bool:

@@ -24,8 +24,10 @@ _LAST = 20
 def few_examples(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare training with validation where a few hundred examples came again and again."""
     batches = seen.data.batches if seen.data and seen.ended else None
-    if batches is None or not batches.distinct > 1 or batches.rows > _FEW:
+    if batches is None or batches.rows > _FEW:
         return []
+    if not batches.distinct > 1 and (batches.unused or not batches.given):
+        return []  # `same_batch` judges one that is not all of the data
     if batches.reseen < (_PASSES - 1) * batches.rows:
         return []
     value, threshold, what = _gap(seen)

@@ -32,6 +32,8 @@ def label_noise(seen: Observations, limits: Thresholds) -> list[Finding]:
         return []
     if settings.get("auto_augment", "none") != "none":
         return []
+    if "balanced" in (settings.get("sampling"), settings.get("class_weights")):
+        return []  # rare classes, which are harder, count more in training than in validation
     if any((settings.get(name) or 0) > most for name, most in _HARDER.items()):
         return []
     before, last = curve[-2], curve[-1]

@@ -25,7 +25,9 @@ _LOST = 1e-4
 
 def layer_input(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Judge what the first layers with weights got, unless an embedding or normalization comes first."""
-    for given in seen.data.inputs if seen.data else []:
+    if seen.data is None or (seen.data.batches.rows == 1 and seen.data.batches.relabeled):
+        return []  # `constant_inputs` reports this
+    for given in seen.data.inputs:
         if not (given.is_first or given.is_raw):
             continue
         if given.rms > _HIGH and not given.is_normalized:

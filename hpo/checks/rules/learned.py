@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from hpo.checks.base import passed, warn
-from hpo.checks.chance import Chance
-from hpo.checks.derived import constant_accuracy, val_chance
+from hpo.checks.chance import Chance, balanced_chance
+from hpo.checks.derived import constant_accuracy, tells_classes, val_chance
 from hpo.checks.facts import Fact, facts
 from hpo.checks.observations import EpochFacts, Observations
 from hpo.checks.remedies import fix, sound_start
@@ -30,6 +30,8 @@ def learned(seen: Observations, limits: Thresholds) -> list[Finding]:
     if chance is None:
         return _of_unknown_count(seen, best.val_accuracy)
     standing = chance.standing(best.val_accuracy, limits.chance_sigmas)
+    if standing != "learned" and not _is_even(seen, chance) and tells_classes(seen, limits):
+        return [_tells_classes(seen, limits)]
     if standing == "at_chance" and _names_rare_classes(seen, chance, best):
         return []
     if standing == "at_chance":
@@ -40,6 +42,15 @@ def learned(seen: Observations, limits: Thresholds) -> list[Finding]:
     return [
         passed("learned", best.val_accuracy, chance.limit(limits.chance_sigmas), message, step=seen.steps)
     ]
+
+
+def _tells_classes(seen: Observations, limits: Thresholds) -> Finding:
+    """Return the pass of a training whose accuracy does not exceed that of its most frequent class."""
+    chance = balanced_chance(seen.setup.val_class_counts)
+    assert chance is not None  # the classes are told apart
+    best = max(each.val_balanced_accuracy for each in seen.curve if math.isfinite(each.val_balanced_accuracy))
+    message = f"reached a balanced accuracy of {best:.3f}; guessing gives {chance.accuracy:.3f}"
+    return passed("learned", best, chance.limit(limits.chance_sigmas), message, step=seen.steps)
 
 
 def _names_rare_classes(seen: Observations, chance: Chance, best: EpochFacts) -> bool:
@@ -87,7 +98,7 @@ def _at_chance(
     if len(predicted) == 1:
         message += f"; at the end it predicts class {seen.setup.class_name(predicted[0])} for every example"
         if not _is_even(seen, chance):
-            remedy = fix("rebalance", "balance the classes, or weight the loss of rare classes more")
+            remedy = _rebalance(seen)
             cause, confidence = "class_imbalance", 0.5
     return warn(
         "learned",
@@ -98,6 +109,16 @@ def _at_chance(
         step=seen.steps,
         cause=cause,
         confidence=confidence,
+    )
+
+
+def _rebalance(seen: Observations) -> Remedy:
+    settings = seen.setup.settings
+    if settings.get("sampling") != "shuffled" or settings.get("class_weights") != "none":
+        return fix("rebalance", "balance the classes, or weight the loss of rare classes more")
+    return Remedy(
+        "use class_weights: balanced or sampling: balanced, and objective: balanced_accuracy",
+        {"class_weights": "balanced"},
     )
 
 

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Sequence
 
 from hpo.checks.base import note, warn
-from hpo.checks.derived import fallen_share, val_chance
+from hpo.checks.derived import fallen_share, tells_classes, val_chance
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix, use
 from hpo.config.thresholds import Thresholds
@@ -103,4 +103,5 @@ def _ends_at_chance(seen: Observations, accuracies: Sequence[float], limits: Thr
     """Whether guessing explains the last validation accuracies; overfitting leaves what was learned."""
     chance = val_chance(seen) if accuracies and seen.classes > 1 else None
     late = statistics.fmean(accuracies[-max(1, len(accuracies) // 4) :]) if accuracies else math.nan
-    return chance is not None and chance.standing(late, limits.chance_sigmas) == "at_chance"
+    at_chance = chance is not None and chance.standing(late, limits.chance_sigmas) == "at_chance"
+    return at_chance and not tells_classes(seen, limits)

@@ -1,4 +1,4 @@
-"""Is most of the loss about padding? Then it falls although little is learned of what matters."""
+"""Is much of the loss about padding? Then it falls although little is learned of what matters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding
 
-_MOST = 0.5
+_MOST = 0.25
 _IGNORE = fix("ignore_padding", "leave padding out of the loss, as with ignore_index=PADDING")
 
 

@@ -11,6 +11,10 @@ from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 from hpo.text import counted, listed
 
+_LIKELY = 0.39
+"""To freeze is common: that the rest learned little may have another cause, which its own evidence names."""
+_BRANCH = 0.2
+"""Share of the parameters below which those without a gradient may be the end of an unused branch."""
 _HARDLY = 0.2
 """Share of what is possible below which what is trained cannot be enough."""
 
@@ -59,7 +63,20 @@ def untrained_parameters(seen: Observations, limits: Thresholds) -> list[Finding
     if seen.unreached:
         message = f"no gradient ever reached {listed(seen.unreached)}"
         remedy = fix("reattach", "look for detach(), .data, no_grad() or an unused branch in forward")
-        return [_warn("untrained_parameters", len(seen.unreached), message, remedy, cause="detached")]
+        count = len(seen.unreached)
+        if count < _BRANCH * seen.setup.parameters:  # a branch that nothing uses costs nothing
+            return [
+                note(
+                    "untrained_parameters",
+                    float(count),
+                    0.0,
+                    message,
+                    remedy,
+                    cause="detached",
+                    confidence=_LIKELY,
+                )
+            ]
+        return [_warn("untrained_parameters", count, message, remedy, cause="detached")]
     cut_off = seen.preflight.cut_off if seen.preflight else ()
     if cut_off:
         message = f"the output depends on {listed(cut_off)}, but no gradient passes from it to these"
@@ -70,15 +87,14 @@ def untrained_parameters(seen: Observations, limits: Thresholds) -> list[Finding
     if seen.still_frozen and is_poor(seen):
         message = f"requires_grad is off for {listed(seen.still_frozen)}, which the optimizer has"
         remedy = fix("unfreeze", "set requires_grad_(True)")
-        return [_warn("untrained_parameters", len(seen.still_frozen), message, remedy)]
+        return [_warn("untrained_parameters", len(seen.still_frozen), message, remedy, confidence=_LIKELY)]
     frozen = seen.setup.frozen
     if not frozen:
         return []
     if Fact.CLASSIFICATION in facts(seen) and learned_share(seen) < _HARDLY:
         message = f"requires_grad is off for {listed(frozen)}, and the rest has learned hardly anything"
-        return [
-            _warn("untrained_parameters", len(frozen), message, fix("unfreeze", "set requires_grad_(True)"))
-        ]
+        remedy = fix("unfreeze", "set requires_grad_(True)")
+        return [_warn("untrained_parameters", len(frozen), message, remedy, confidence=_LIKELY)]
     message = f"requires_grad is off for {listed(frozen)}: is this meant, and are trained weights loaded?"
     remedy = Remedy("set requires_grad_(True) for what should be trained")
     return [
@@ -105,5 +121,12 @@ def gradient_reaches(seen: Observations, limits: Thresholds) -> list[Finding]:
     return [_warn("gradient_reaches", len(without), message, remedy, cause="detached")]
 
 
-def _warn(check: str, count: int, message: str, remedy: Remedy, cause: str = "frozen_parameters") -> Finding:
-    return warn(check, float(count), 0.0, message, remedy, cause=cause, confidence=0.9)
+def _warn(
+    check: str,
+    count: int,
+    message: str,
+    remedy: Remedy,
+    cause: str = "frozen_parameters",
+    confidence: float = 0.9,
+) -> Finding:
+    return warn(check, float(count), 0.0, message, remedy, cause=cause, confidence=confidence)

@@ -7,13 +7,19 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hpo.checks.base import note
-from hpo.checks.derived import excessive_setting
+from hpo.checks.base import note, warn
+from hpo.checks.derived import excessive_setting, has_learned
+from hpo.checks.facts import Fact, facts
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 
+_COUPLED = ("adam", "sgd", "rmsprop", "nadam", "radam", "adagrad", "adadelta", "adamax", "asgd")
+_OUTWEIGHS = 0.5
+"""Weight decay that is part of the gradient; 1e-2 is much."""
 _SHRUNK = 0.2
+_ALMOST_ALL = 0.9
+"""Of a layer's units: networks that drop so many learn little."""
 
 
 def heavy_regularization(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -22,8 +28,10 @@ def heavy_regularization(seen: Observations, limits: Thresholds) -> list[Finding
     if heavy is None:
         return []
     message, remedy = heavy.effect.format(heavy.value), _use(seen, heavy.instead)
+    is_harmful = seen.ended and _is_dropped(seen, heavy.value) and not has_learned(seen)
+    make = warn if is_harmful and Fact.OWN_LOOP in facts(seen) else note
     return [
-        note(
+        make(
             "heavy_regularization",
             heavy.value,
             heavy.most,
@@ -33,6 +41,31 @@ def heavy_regularization(seen: Observations, limits: Thresholds) -> list[Finding
             confidence=0.75,
         )
     ]
+
+
+def heavy_decay(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Report, at the end, a weight decay in the gradient that outweighs any loss, if nothing was learned."""
+    decay, optimizer = seen.setup.weight_decay, seen.setup.optimizer
+    if optimizer not in _COUPLED or decay < _OUTWEIGHS or not seen.ended or has_learned(seen):
+        return []
+    message = f"weight_decay {decay:g} adds {decay:g} x the weights to the gradient of {optimizer}"
+    remedy = Remedy("lower weight_decay", {"weight_decay": 5e-4})
+    return [
+        warn(
+            "heavy_decay",
+            decay,
+            _OUTWEIGHS,
+            message,
+            remedy,
+            step=seen.steps,
+            cause="over_regularized",
+            confidence=0.8,
+        )
+    ]
+
+
+def _is_dropped(seen: Observations, value: float) -> bool:
+    return value == seen.setup.dropout > _ALMOST_ALL
 
 
 def shrinking_weights(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from hpo.checks.base import warn
-from hpo.checks.derived import constant_accuracy, val_chance
+from hpo.checks.derived import balanced_share, constant_accuracy, tells_classes, val_chance
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
@@ -35,9 +37,11 @@ def split_gap(seen: Observations, limits: Thresholds) -> list[Finding]:
             f"({last.val_accuracy:.3f}), and the inputs of the two splits differ"
         )
         return [_warn(gap, _GAP, message, last.step, 0.75)]
-    carried = _carried_over(seen, last.train_accuracy, best)
+    shares = [share for share in (balanced_share(seen, each) for each in curve) if math.isfinite(share)]
+    carried = _carried_over(seen, last.train_accuracy, best, max(shares, default=0.0))
     chance = val_chance(seen)
     guessing = chance is not None and chance.standing(best, limits.chance_sigmas) == "at_chance"
+    guessing = guessing and not tells_classes(seen, limits)
     if carried < _CARRIES and (guessing or last.train_accuracy < _NOT_MEMORIZED):
         share = f"{carried:.0%} of the gain over guessing in training"
         message = (
@@ -48,10 +52,22 @@ def split_gap(seen: Observations, limits: Thresholds) -> list[Finding]:
     return []
 
 
-def _carried_over(seen: Observations, train: float, val: float) -> float:
-    """Return the gain of validation over guessing as a share of training's; 1 if training has little."""
-    learned = train - constant_accuracy(seen, "training")
-    return (val - constant_accuracy(seen, "validation")) / learned if learned > _GAP else 1.0
+def _carried_over(seen: Observations, train: float, val: float, balanced: float) -> float:
+    """Return the gain of validation over guessing as a share of training's; 1 if training has little.
+
+    ``balanced`` is the gain of the mean recall, as a share of what is possible.
+    """
+    constant = constant_accuracy(seen, "training")
+    learned = train - constant
+    if learned <= _GAP:
+        return 1.0
+    by_class = balanced * (1 - constant) if not _is_even(seen) else 0.0
+    return max(val - constant_accuracy(seen, "validation"), by_class) / learned
+
+
+def _is_even(seen: Observations) -> bool:
+    counts = seen.setup.val_class_counts
+    return not counts or max(counts) - min(counts) <= 1
 
 
 def _warn(value: float, threshold: float, message: str, step: int, confidence: float) -> Finding:

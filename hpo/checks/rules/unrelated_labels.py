@@ -34,7 +34,7 @@ _FLAT = 0.9
 _ABOVE = 2.0
 """The same, above which a training has not come down to it yet: it tells nothing of the labels."""
 _LAST = 20
-_KINDS = frozenset({"mse", "bce", "bce_of_probabilities", "cross_entropy", "nll"})
+_KINDS = frozenset({"mse", "bce", "bce_of_probabilities", "cross_entropy", "nll", "ctc"})
 _TASKS = (None, "classification", "multilabel", "regression", "segmentation", "language_model")
 
 

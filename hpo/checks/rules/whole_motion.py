@@ -37,6 +37,8 @@ _EARLY_STEPS, _RISEN, _GOOD = 20, 2.0, 0.6
 def hardly_moved(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Report weights that ended almost where they began, though nothing shows that they were good there."""
     moved, steps, falls = seen.updates.moved, seen.optimizer_steps, Fact.LOSS_FALLS in facts(seen)
+    if not _is_of_first_order(seen):
+        return []
     least = _LITTLE if falls else _ALMOST_NOTHING
     if steps < _FEWEST or not moved < least or seen.is_unchanged or _is_good(seen):
         return []
@@ -57,6 +59,9 @@ def hardly_moved(seen: Observations, limits: Thresholds) -> list[Finding]:
         message = f"{message} at a learning rate of {seen.setup.lr:.3g}: the gradients are tiny"
         remedy = Remedy("check the scale of inputs, of initial weights and of the loss")
         return [_found("hardly_moved", moved, least, message, remedy, "vanishing_gradients", 0.6)]
+    if not seen.setup.optimizers:
+        remedy = Remedy("raise the rate of the updates, or see what makes their gradients so small")
+        return [_found("hardly_moved", moved, least, message, remedy, "lr_too_low", 0.7)]
     lr = two_digits(seen.setup.lr * min(_ENOUGH / moved, _LARGEST_CHANGE))
     remedy = Remedy(f"raise lr to about {lr:g} (it was {seen.setup.lr:.3g})", {"lr": lr})
     return [_found("hardly_moved", moved, least, message, remedy, "lr_too_low", 0.8)]
@@ -66,6 +71,8 @@ def wild_start(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Report a first step about as long as the weights themselves that damaged the network."""
     known = [each for each in seen.updates.motions if not math.isnan(each.ratio)]
     largest = max(known, key=lambda each: each.ratio, default=None)
+    if not _is_of_first_order(seen):
+        return []
     if largest is None or seen.optimizer_steps < _FEWEST or largest.ratio < _LARGE or _is_good(seen):
         return []
     if largest.lr * seen.setup.weight_decay > _LARGE * largest.ratio:
@@ -74,7 +81,8 @@ def wild_start(seen: Observations, limits: Thresholds) -> list[Finding]:
     if not has_no_use and not _has_risen(seen):
         return []
     message = f"a step changed the weights by {largest.ratio:.2g}x their size, at step {largest.step}"
-    return [_found("wild_start", largest.ratio, _LARGE, message, lower_lr(seen), "lr_too_high", 0.85)]
+    remedy = lower_lr(seen) if seen.setup.optimizers else Remedy("lower the rate of the updates")
+    return [_found("wild_start", largest.ratio, _LARGE, message, remedy, "lr_too_high", 0.85)]
 
 
 def _of_decay(seen: Observations, ratio: float) -> list[Finding]:
@@ -89,6 +97,11 @@ def _has_risen(seen: Observations) -> bool:
     if not len(early) or not np.isfinite(early).all():
         return True
     return bool(early[0] > 0 and early.max() > _RISEN * early[0])
+
+
+def _is_of_first_order(seen: Observations) -> bool:
+    """Whether one gradient makes one step, of an optimizer or by hand."""
+    return not seen.setup.optimizers or Fact.FIRST_ORDER in facts(seen)
 
 
 def _is_good(seen: Observations) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from hpo.checks.causes import HEALTHY, OUTCOMES
-from hpo.checks.chance import constant_loss, largest_share
+from hpo.checks.chance import constant_value
 from hpo.config.fields import setting
 from hpo.config.objective import ACCURACY, Objective
 from hpo.config.space import Choice, Distribution, Log
@@ -165,8 +165,7 @@ def _chance(overview: StudyOverview) -> float | None:
     """Return what the best constant answer reaches, if it is known for the objective."""
     if not overview.classes:
         return None
-    of = {"val_accuracy": largest_share, "val_loss": constant_loss}.get(overview.objective)
-    return None if of is None else of(overview.class_counts or (), overview.classes)
+    return constant_value(overview.objective, overview.class_counts or (), overview.classes)
 
 
 def choice_text(value: Any) -> str:

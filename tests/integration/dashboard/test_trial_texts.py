@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -27,10 +28,11 @@ SPACE = {
 }
 
 
-@pytest.fixture
-def study(tmp_path: Path) -> optuna.Study:
-    """Trials of every kind, with odd values."""
-    study = optuna.create_study(storage=f"sqlite:///{tmp_path}/d.db", study_name="odd", direction="maximize")
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a study with trials of every kind, with odd values."""
+    path = tmp_path_factory.mktemp("odd") / "d.db"
+    study = optuna.create_study(storage=f"sqlite:///{path}", study_name="odd", direction="maximize")
     curve = {1: 0.5, 2: float("nan"), 3: float("inf"), 4: -float("inf")}
     params = {"lr": 0.1, "layers": 2, "norm": None}
     given: dict[str, Any] = {"params": params, "distributions": SPACE, "intermediate_values": curve}
@@ -42,7 +44,14 @@ def study(tmp_path: Path) -> optuna.Study:
     study.ask(SPACE).report(0.1, 1)
     study.ask()
     save_note(study, "a *person* wrote this")
-    return study
+    return path
+
+
+@pytest.fixture
+def study(written: Path, tmp_path: Path) -> optuna.Study:
+    """A copy of that study."""
+    shutil.copy(written, tmp_path / "d.db")
+    return optuna.load_study(study_name="odd", storage=f"sqlite:///{tmp_path}/d.db")
 
 
 def url_of(study: optuna.Study) -> str:

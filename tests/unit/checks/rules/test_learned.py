@@ -56,6 +56,27 @@ def test_learned_unequal_classes_told_apart_pass() -> None:
     assert found.message == "reached 0.996; always predicting the most frequent class gives 0.950"
 
 
+def test_learned_rare_class_told_apart_passes_below_the_share_of_the_other() -> None:
+    """Under class weights accuracy falls below that of naming the frequent class only."""
+    facts = counted(0.90, 1200, 100, predicted=(1100, 200))
+    last = replace(facts.curve[-1], val_balanced_accuracy=0.85)
+    found = one(learned(replace(facts, curve=[facts.curve[0], last]), LIMITS), "pass")
+    assert "reached a balanced accuracy of 0.850; guessing gives 0.500" in found.message
+    guessed = replace(facts.curve[-1], val_balanced_accuracy=0.53)
+    one(learned(replace(facts, curve=[facts.curve[0], guessed]), LIMITS), "warn")
+
+
+def test_learned_one_class_named_in_hpos_own_training_has_fields_as_remedy() -> None:
+    facts = counted(0.95, 950, 50, predicted=(1000, 0))
+    settings = {**facts.setup.settings, "sampling": "shuffled", "class_weights": "none"}
+    found = one(
+        learned(replace(facts, setup=replace(facts.setup, settings=settings)), LIMITS),
+        "warn",
+        "class_imbalance",
+    )
+    assert found.remedy.change == {"class_weights": "balanced"}
+
+
 @pytest.mark.parametrize("right", [12, 11])
 def test_learned_few_images_tell_nothing(right: int) -> None:
     found = one(learned(counted(right / 12, 6, 6), LIMITS), "warn", "few_validation_images")

@@ -16,7 +16,7 @@ def test_padding_most_of_the_loss_is_about_it() -> None:
     mostly = audit(tail=0.8, kind="cross_entropy")
     found = one(padding(seen(audits=[mostly, mostly]), LIMITS), "warn", "wrong_loss")
     assert found.remedy.change == {"code": "ignore_padding"} and "80%" in found.message
-    little, unknown = audit(tail=0.3, kind="cross_entropy"), audit(kind="cross_entropy")
+    little, unknown = audit(tail=0.2, kind="cross_entropy"), audit(kind="cross_entropy")
     for audits in ([mostly, little], [unknown], [audit(tail=0.8, kind="mse")], []):
         assert padding(seen(audits=audits), LIMITS) == []
 
