@@ -148,7 +148,7 @@ def test_a_trial_that_kills_its_workers_is_given_up(killable: KillableWorkers, s
 def test_a_killed_trial_on_gray_images_of_another_shape_is_resumed(
     killable: KillableWorkers, storage_url: str
 ) -> None:
-    other = {"image_size": "16x24", "channels": "1", "resize": "pad"}
+    other: dict[str, Any] = {"image_size": "16x24", "channels": "1", "resize": "pad"}
     for name in ("calm", "s"):
         submit(storage_url, name, **other)
     assert killable.run(storage_url, "calm") == "exit 0"
