@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hpo.config.objective import natural_direction
 from hpo.config.parsing.assignments import ineffective, surprises
 from hpo.config.study import StudySpec
 from hpo.search.samplers.pure import grid_points, numeric_dimensions
@@ -11,7 +12,20 @@ from hpo.text import counted
 
 
 def warnings(spec: StudySpec) -> list[str]:
-    """Return warnings about a probable mistake: a grid where a search is wanted."""
+    """Return warnings about probable mistakes: the wrong direction, a grid where a search is wanted."""
+    return [*_against_its_name(spec), *_coarse_grid(spec)]
+
+
+def _against_its_name(spec: StudySpec) -> Iterator[str]:
+    natural = natural_direction(spec.goal.metric)
+    if natural not in (None, spec.goal.direction):
+        yield (
+            f"direction: {spec.goal.direction} looks for the worst {spec.goal.metric}, as far as its name "
+            f"tells: leave direction out if {natural} is meant"
+        )
+
+
+def _coarse_grid(spec: StudySpec) -> list[str]:
     points = grid_points(spec)
     if spec.sampler.name != "grid" or points is None or len(spec.space) < 2:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Container, Sequence
 from copy import deepcopy as deep_copy
@@ -22,6 +23,8 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.config.plain import plain_value
+from hpo.errors import UserError
 from hpo.records import reported_epoch
 from hpo.rng import Key
 from hpo.trainer.connection import Connection
@@ -29,6 +32,8 @@ from hpo.trainer.messages import AskPruner, Attribute, Begin, Epoch, Found, Optu
 from hpo.trainer.optuna_sobol import SobolSampler
 
 _STUDY_ID = 0
+_LONGEST_NAME = 512
+"""Characters of a name in Optuna's tables."""
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 _past: dict[str, dict[int, FrozenTrial]] = {}
@@ -43,8 +48,49 @@ def optuna_trial(begin: Begin, connection: Connection) -> optuna.Trial:
     known.update((past.number, _frozen(past)) for past in search.past)
     storage = _WorkersStorage(begin, connection, list(known.values()))
     seed = (Key(begin.seed, begin.path) / "suggest").integer() % 2**32
-    study = optuna.Study(begin.study, storage, _sampler(begin, search, seed), _WorkersPruner(storage))
-    return optuna.Trial(study, begin.number)
+    study = _Study(begin.study, storage, _sampler(begin, search, seed), _WorkersPruner(storage))
+    return _Trial(study, begin.number)
+
+
+class _Trial(optuna.Trial):
+    """Takes all choices that JSON can hold: a tuple is stored as ``"[1, 2]"``, and returned as a tuple."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Return one of the choices; see ``optuna.Trial``. Raises ``UserError`` for one that is no JSON."""
+        given = list(choices)
+        stored = [_stored_choice(name, each) for each in given]
+        value = super().suggest_categorical(name, stored)
+        return given[_place(stored, value)]
+
+
+def _stored_choice(name: str, choice: Any) -> Any:
+    if choice is None or isinstance(choice, bool | int | float | str):
+        return choice
+    try:
+        found = plain_value(choice)
+        return json.dumps(found) if isinstance(found, list | dict) else found
+    except (TypeError, ValueError, RecursionError):
+        what = repr(choice)[:60]
+        raise UserError(
+            f"suggest_categorical({name!r}): {what} cannot be stored; choose by its name, as in "
+            "{'relu': nn.ReLU}[trial.suggest_categorical('layer', ['relu'])]"
+        ) from None
+
+
+def _place(choices: Sequence[Any], value: Any) -> int:
+    """Return where a value is that Optuna has drawn or that was enqueued; True before 1, NaN is NaN."""
+    exact = [place for place, each in enumerate(choices) if each is value]
+    same = [place for place, each in enumerate(choices) if each == value and type(each) is type(value)]
+    equal = [place for place, each in enumerate(choices) if each == value or value != value != each]
+    return next(iter([*exact, *same, *equal]))
+
+
+class _Study(optuna.Study):
+    """The study of a running trial."""
+
+    def stop(self) -> None:
+        """Refuse to end the study, which has other workers."""
+        _refuse("the study cannot be stopped: use `hpo stop`, or max_consecutive_failures")
 
 
 def _sampler(begin: Begin, search: OptunaSearch, seed: int) -> BaseSampler:
@@ -136,8 +182,13 @@ class _WorkersStorage(BaseStorage):
         param_value_internal: float,
         distribution: BaseDistribution,
     ) -> None:
-        if param_name in self._distributions:
-            check_distribution_compatibility(self._distributions[param_name], distribution)
+        _check_name("a parameter", param_name)
+        known = self._distributions.get(param_name, distribution)
+        try:
+            check_distribution_compatibility(known, distribution)
+        except ValueError as error:
+            drawn = f"earlier trials drew it from {known}, this one from {distribution}"
+            raise ValueError(f"parameter {param_name}: {error} ({drawn}: give it another name)") from None
         self._connection.check()
         text = distribution_to_json(distribution)
         self._connection.send(Suggested(param_name, float(param_value_internal), text))
@@ -154,7 +205,11 @@ class _WorkersStorage(BaseStorage):
         self._connection.check()
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._connection.send(Attribute(key, value))
+        _check_name("an attribute", key)
+        try:
+            self._connection.send(Attribute(key, plain_value(value)))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UserError(f"set_user_attr({key!r}): the value cannot be stored: {error}") from None
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         self._running.system_attrs[key] = value
@@ -208,6 +263,12 @@ class _WorkersStorage(BaseStorage):
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
         _refuse("the trial cannot be ended: return its value, or raise optuna.TrialPruned")
+
+
+def _check_name(what: str, name: object) -> None:
+    """Raise ``UserError`` for a name that Optuna's tables do not take in every database."""
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME or "\0" in name:
+        raise UserError(f"{repr(name)[:40]} is not a valid name of {what}: a text of at most {_LONGEST_NAME}")
 
 
 def _refuse(what: str) -> NoReturn:

@@ -355,7 +355,7 @@ def objective_problems(given: ObjectiveGiven, *, built_in: bool) -> list[Problem
         message = f"is missing, and the name {given.metric} does not tell it"
         hint = "direction: maximize if higher is better, direction: minimize if lower is"
         return [given.metric_place.problem("direction", message, hint)]
-    if built_in and given.metric in BUILT_IN and given.direction not in (None, natural):
+    if given.metric in BUILT_IN and given.direction not in (None, natural):
         message = f"{given.direction} would look for the worst {given.metric}"
         return [given.direction_place.problem("direction", message, f"leave it out, or use {natural}")]
     return []

@@ -97,8 +97,11 @@ def _memory(given: Any) -> int:
     except ValueError as error:
         raise WrongValue(str(error)) from None
     if size < SMALLEST_MEMORY:
-        hint = f"did you mean {given}GB?" if not isinstance(given, str) else ""
-        raise WrongValue(f"{memory_text(max(size, 1))} is below {memory_text(SMALLEST_MEMORY)}", hint)
+        hint = f"did you mean {given}GB?" if not isinstance(given, str) and given > 0 else ""
+        raise WrongValue(
+            f"{memory_text(size) if size > 0 else as_written(given)} is below {memory_text(SMALLEST_MEMORY)}",
+            hint,
+        )
     return size
 
 

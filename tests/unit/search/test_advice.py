@@ -22,6 +22,15 @@ def test_only_a_grid_over_several_hyperparameters_is_warned_of() -> None:
     assert warnings(_study({"lr": CHOICES["lr"]}, sampler="grid")) == []
 
 
+def test_direction_against_the_name_of_the_objective_is_warned_of() -> None:
+    for metric, direction, warned in (
+        ("test_error", "maximize", True), ("f1", "minimize", True), ("f1", "maximize", False),
+        ("energy", "maximize", False),
+    ):  # fmt: skip
+        study = _study({"x": {"log": [1, 2]}}, trainer="a:b", objective=metric, direction=direction)
+        assert [f"looks for the worst {metric}" in each for each in warnings(study)] == [True] * warned
+
+
 def test_more_trials_than_configurations_are_reported() -> None:
     (note,) = notes(_study(CHOICES))
     assert note.startswith("the space has 6 configurations for 10 trials: once all are tried, they repeat")

@@ -141,6 +141,11 @@ def test_a_command_names_parameters_in_braces() -> None:
                 "4: memory: 4B is below 64MB (did you mean 4GB?)",
             ],
         ),
+        (FUNCTION + "limits: {memory: 0}", ["4: memory: 0 is below 64MB"]),
+        (
+            FUNCTION + "objective: val_loss\ndirection: maximize",
+            ["5: direction: maximize would look for the worst val_loss (leave it out, or use minimize)"],
+        ),
         (
             FUNCTION + "limits: {memory: lots}",
             ["4: memory: 'lots' is not a size of memory, e.g. 4GB or 512MiB"],
