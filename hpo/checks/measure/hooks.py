@@ -296,7 +296,8 @@ class LoopHooks:
 
     def _after_hand_made_step(self) -> None:
         """Take the report of a loss for the end of a step. Its gradients may still be there."""
-        self._guard.run(_PARTS, self._look_for_parts, None)
+        if self._seen.optimizer_steps < 2:
+            self._guard.run(_PARTS, self._look_for_parts, None)
         for call in (self._auditor.before_step, self._auditor.after_step):
             self._guard.run(AUDIT, call, None)
         if self._is_chosen(self._seen.optimizer_steps):
@@ -315,7 +316,8 @@ class LoopHooks:
             self._parts.attach()
 
     def _before_step(self) -> None:
-        self._guard.run(_PARTS, self._look_for_parts, None)
+        if self._seen.optimizer_steps < 2:
+            self._guard.run(_PARTS, self._look_for_parts, None)
         self._look()
         if self._updates:
             self._guard.run(_MOTION, self._motion_before, None)
