@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ from hpo.data.walk import formats
 from hpo.files import path_text
 from hpo.limits import available_cores
 
+IMBALANCED = 3.0
+"""Times as many images in the largest class as in the smallest, from which accuracy hides the rare ones."""
 SAMPLES = 8
 """Images of each class that are kept for a contact sheet."""
 _CHUNK = 512
@@ -47,9 +50,8 @@ class Overview:
 
     @property
     def imbalance(self) -> float:
-        """Images of the largest class over those of the smallest, in training; infinite without any."""
-        counts = [self.counts["train"][name] for name in self.classes]
-        return max(counts) / min(counts) if min(counts, default=0) else float("inf")
+        """Images of the largest class over those of the smallest, in training."""
+        return imbalance([self.counts["train"][name] for name in self.classes])
 
     @property
     def constant_accuracy(self) -> float:
@@ -62,6 +64,11 @@ class Overview:
         """The smallest, the median and the largest short side, in pixels."""
         sides = sorted(min(size) for size in self.sizes.elements())
         return sides[0], int(median(sides)), sides[-1]
+
+
+def imbalance(counts: Sequence[int]) -> float:
+    """Return the images of the largest class over those of the smallest; infinite if it has none."""
+    return max(counts) / min(counts) if min(counts, default=0) else math.inf
 
 
 class _Reader:

@@ -11,7 +11,7 @@ from hpo.config.image_format import AUTO, ImageFormat
 from hpo.config.write import flow
 from hpo.data.auto_format import auto_format
 from hpo.data.datasets import Files, resolve_auto
-from hpo.data.overview import Overview, overview_of_arrays, overview_of_files
+from hpo.data.overview import IMBALANCED, Overview, overview_of_arrays, overview_of_files
 from hpo.errors import DataError
 from hpo.files import path_text
 from hpo.settings import expanded, settings
@@ -20,8 +20,6 @@ from hpo.training.study_images import images_of
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _ARRAYS = ".npz"
-IMBALANCED = 3.0
-"""Times as many images in the largest class as in the smallest, from which accuracy hides the rare ones."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def look_at(what: str) -> LookedAt:
 
     Raises ``DataError``, and ``ConfigurationError`` for a function that cannot be used.
     """
-    name, root = _named(what)
+    name, root = named_images(what)
     if name == "auto":
         name, _ = resolve_auto(settings())
     images = images_of(name, root)
@@ -75,8 +73,8 @@ def look_at(what: str) -> LookedAt:
     return LookedAt(name, root, source.origin, reasons, source.warnings, overview)
 
 
-def _named(what: str) -> tuple[str, str | None]:
-    """Return the data set and its ``data_root`` for what a person typed."""
+def named_images(what: str) -> tuple[str, str | None]:
+    """Return the data set and its ``data_root`` for what a person typed. Raises ``DataError``."""
     path = expanded(Path(what)).absolute()
     if path.is_dir():
         return "folder", str(path)

@@ -106,3 +106,17 @@ def test_what_is_nothing_is_refused_with_the_nearest_name(
 ) -> None:
     assert run_command(["data", "digit"]) == 2
     assert "there is no folder, table or data set 'digit'; did you mean digits?" in capsys.readouterr().err
+
+
+def test_init_writes_a_study_of_any_images(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for what, lines in {
+        "pets": [f'data_root: "{pets}"', "objective: balanced_accuracy", "augmentation: flip_crop"],
+        "digits": ["dataset: digits", "augmentation: crop\n"],
+        "mnist": ["dataset: mnist"],
+    }.items():
+        assert run_command(["init", f"{what}.yaml", "--images", what, "--length", "1x1"]) == 0
+        text = Path(f"{what}.yaml").read_text()
+        assert all(line in text for line in lines), text
+    capsys.readouterr()
+    assert run_command(["init", "x.yaml", "--images", "digit", "--length", "1x1"]) == 2
+    assert "did you mean digits?" in capsys.readouterr().err

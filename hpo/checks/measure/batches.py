@@ -18,7 +18,7 @@ from hpo.checks.measure.examples import Examples
 from hpo.checks.measure.rows import batch_tensors, columns, fingerprints
 
 if TYPE_CHECKING:
-    from hpo.checks.measure.data import Batch, Kept
+    from hpo.checks.measure.kept_batches import Batch, Kept
 
 _ALIKE = 0.99
 """Cosine of two examples that count as the same."""

@@ -15,7 +15,7 @@ from hpo.checks.measure.nested import tensors
 from hpo.checks.measure.rows import answers, batch_tensors, described
 
 if TYPE_CHECKING:
-    from hpo.checks.measure.data import Batch, Kept
+    from hpo.checks.measure.kept_batches import Batch, Kept
 
 _MOST = 480
 _MOST_CLASSES = 100

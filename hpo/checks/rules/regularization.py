@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
-
-import numpy as np
 
 from hpo.checks.base import note, warn
 from hpo.checks.derived import excessive_setting, fallen_share, has_learned, is_poor
@@ -81,9 +80,9 @@ def shrinking_weights(seen: Observations, limits: Thresholds) -> list[Finding]:
         for then, now in zip(first, last, strict=False)
         if then.weight_norm > 0 and math.isfinite(now.weight_norm)
     ]
-    if not ratios or np.median(ratios) >= _SHRUNK:
+    shrunk, step = statistics.median(ratios) if ratios else 1.0, seen.snapshots[-1].step
+    if shrunk >= _SHRUNK:
         return []
-    shrunk, step = float(np.median(ratios)), seen.snapshots[-1].step
     return [
         note(
             "shrinking_weights",

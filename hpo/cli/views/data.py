@@ -10,10 +10,10 @@ from rich.text import Text
 from hpo.cli.console import print_title, printable
 from hpo.cli.views.tables import table_that_fits
 from hpo.data.duplicates import Pair
-from hpo.data.overview import Overview
+from hpo.data.overview import IMBALANCED, Overview
 from hpo.files import path_text
 from hpo.text import counted
-from hpo.training.data_overview import IMBALANCED, LookedAt
+from hpo.training.data_overview import LookedAt
 
 _MOST = 20
 """Classes in the table."""
