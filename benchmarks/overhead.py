@@ -1,12 +1,10 @@
 """The overhead of a trial besides training and validation: claims, the database, checks, setup.
 
     python benchmarks/overhead.py [--trials 6] [--width 16] [--storage sqlite:///...]
-    python benchmarks/overhead.py --modules 10000 [--steps 400] [--rounds 3]
 
 Trials of 5 epochs x 10,000 images run in this process. The calls of each part are timed; database calls for
 which training waits and those of other threads are listed separately. Training and validation are the times
-the epochs report. One warm-up trial is not counted. With ``--modules`` it measures a plain loop over a
-network of that many modules instead, with and without a babysitter in turn, in processor time.
+the epochs report. One warm-up trial is not counted.
 """
 
 from __future__ import annotations
@@ -22,10 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from machine import images, machine, table
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 import hpo.queue.lease_keeper
 import hpo.training.setup
@@ -45,7 +40,6 @@ from hpo.workers.submit import submit_study
 
 MOST_OVERHEAD = 0.03
 MOST_CHECKS = 0.02
-MOST_HOOKS = 0.05
 
 
 def _methods(owner: type, *, private: bool) -> list[tuple[Any, str]]:
@@ -131,66 +125,11 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=6)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--storage", help="default: a new SQLite file")
-    parser.add_argument("--modules", type=int, help="measure a plain loop over this many modules")
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    if arguments.modules:
-        _report_hooks(arguments.modules, arguments.steps, arguments.rounds)
-        return
     with tempfile.TemporaryDirectory() as folder:
         url = arguments.storage or f"sqlite:///{folder}/hpo.db"
         clock, listener = _run(url, arguments.trials + 1, arguments.width)
         _report(clock, listener, url, arguments.trials)
-
-
-class _Block(nn.Module):
-    """Four modules, itself included, in a residual network."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm, self.layer, self.activation = nn.LayerNorm(8), nn.Linear(8, 8), nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + 0.01 * self.activation(self.layer(self.norm(x)))
-
-
-def _seconds(modules: int, steps: int, *, watched: bool) -> float:
-    """Return the processor time of the steps alone."""
-    torch.manual_seed(0)
-    model = nn.Sequential(*(_Block() for _ in range(modules // 4)), nn.Linear(8, 3))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    labels = torch.arange(64) % 3
-    with Babysitter(
-        model,
-        optimizer,
-        classes=3,
-        epochs=1,
-        steps_per_epoch=steps,
-        checks="standard" if watched else "off",
-    ) as sitter:
-        sitter.before(torch.randn(32, 8), labels[:32])
-        started = time.process_time()
-        for _ in range(steps):
-            loss = F.cross_entropy(model(torch.randn(64, 8)), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            sitter.step(loss, labels)
-        return time.process_time() - started
-
-
-def _report_hooks(modules: int, steps: int, rounds: int) -> None:
-    torch.set_num_threads(1)
-    pairs = [
-        (_seconds(modules, steps, watched=False), _seconds(modules, steps, watched=True))
-        for _ in range(rounds)
-    ]
-    share = statistics.median(watched / alone - 1 for alone, watched in pairs)
-    alone, watched = map(statistics.median, zip(*pairs, strict=True))
-    print(f"{machine()}; {modules} modules, {steps} steps, n = {rounds}, medians of processor time")
-    print(table(["alone, s", "watched, s", "hooks"], [[f"{alone:.2f}", f"{watched:.2f}", f"{share:.2%}"]]))
-    print(f"bar: hooks <= {MOST_HOOKS:.0%}")
 
 
 def _run(url: str, trials: int, width: int) -> tuple[Clock, Listener]:

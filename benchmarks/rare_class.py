@@ -17,7 +17,7 @@ COUNTS = {"train": {"intact": 1200, "cracked": 100}, "test": {"intact": 600, "cr
 
 
 def plate(draws: np.random.Generator, *, cracked: bool) -> Image.Image:
-    """Draw a plate with scratches and stains; a crack is a jagged line, as dark as the scratches."""
+    """Draw a plate with scratches and stains; a crack is a jagged line, wider than the scratches."""
     base = (
         draws.normal(draws.uniform(105, 165), 10, (HEIGHT, WIDTH))
         + np.linspace(-12, 12, WIDTH) * draws.normal()
@@ -46,7 +46,7 @@ def _crack(pen: ImageDraw.ImageDraw, draws: np.random.Generator) -> None:
     for _ in range(draws.integers(5, 9)):
         angle += draws.normal(0, 0.9)
         to = at + draws.uniform(4, 8) * np.array([np.cos(angle), np.sin(angle)])
-        pen.line([*at, *to], fill=color, width=1)
+        pen.line([*at, *to], fill=color, width=2)
         at = to
 
 

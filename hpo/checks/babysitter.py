@@ -35,6 +35,7 @@ from hpo.checks.measure.examples import (
 from hpo.checks.measure.hooks import LoopHooks
 from hpo.checks.measure.kept_state import restored, stored
 from hpo.checks.measure.left_out import LeftOut
+from hpo.checks.measure.looks import Looks
 from hpo.checks.measure.preflight import FEWEST_EXAMPLES, SNAPSHOT_IMAGES, LossFunction, examine
 from hpo.checks.measure.probes import Probe
 from hpo.checks.measure.setup import read_setup, stated_penalty, stated_setup
@@ -52,6 +53,8 @@ from hpo.records import Finding
 _LONGEST_ERROR = 300
 """Characters of an error's text."""
 _LEFT_OUT = "watch over parameters that are left out"
+_MEMORIZING = 2.0
+"""Seconds of processor time that a loop's own network may take to memorize a few examples."""
 _PASS_FORWARD = "if the loop does not run the model as model(inputs), pass forward to the babysitter; "
 _KEPT = "saved measurements"
 
@@ -125,7 +128,8 @@ class Babysitter:
         self._hooks = LoopHooks(
             model, self._optimizers, self.seen, self._limits.preset, self._guard, updates=self._is_own_loop
         )
-        self._data = DataMonitor(self._model, self._optimizers, self._guard, lambda: self._hooks.is_paused)
+        looks = Looks(steps_per_epoch or 0, self.seen.setup.total_steps or 0)
+        self._data = DataMonitor(self._model, self._optimizers, self._guard, self._hooks, looks)
         self._hooks.look_before_steps(self._look_left_out, self._data.follow_parts)
         if self._limits.watch:
             self._guard.run("hooks", self._hooks.attach, None)
@@ -202,6 +206,7 @@ class Babysitter:
                 penalty=stated_penalty(self._model, self.seen.setup) if added is None else added,
                 thorough=self._limits.thorough,
                 guard=self._guard,
+                seconds=_MEMORIZING if self._is_own_loop else math.inf,
             )
 
     def state_dict(self) -> BabysitterState:
@@ -226,10 +231,7 @@ class Babysitter:
         return stored(parts)
 
     def load_state_dict(self, state: BabysitterState, images: Any, labels: Any = None) -> None:
-        """Continue from ``state`` with the same examples; called in place of ``before``.
-
-        ``images`` is None if there were none.
-        """
+        """Continue from ``state`` with the same examples, if any; called in place of ``before``."""
         if not self._limits.watch:
             return
         self.seen, self.findings = state.seen, state.findings
@@ -272,15 +274,20 @@ class Babysitter:
         if not self._limits.watch:
             return None
         self._steps.losses.append(scalar_loss(loss))
-        self.look_at(loss)
-        self._hooks.report(self._steps.losses[-1], labels, loss)
-        if self._is_own_loop:
-            self._guard.run(DATA, lambda: self._data.reported(labels), None)
-        self._guard.run("labels of batches", lambda: self._steps.look(labels, self.seen), None)
-        self._look_left_out()
+        has_data = self._is_own_loop and not self._data.rests()
+        if has_data or not self._hooks.is_calm:
+            self._look_at_step(loss, labels, has_data)
         if len(self._steps.losses) < steps_to_round(self.seen.steps):
             return None
         return self._judged(self._steps.take())
+
+    def _look_at_step(self, loss: Tensor | float, labels: Any, has_data: bool) -> None:
+        self.look_at(loss)
+        self._hooks.report(self._steps.losses[-1], labels, loss)
+        if has_data:
+            self._guard.run(DATA, lambda: self._data.reported(labels), None)
+        self._guard.run("labels of batches", lambda: self._steps.look(labels, self.seen), None)
+        self._look_left_out()
 
     def look_at(self, loss: object) -> None:
         """Read how ``loss`` was computed, if autograd recorded it. ``step`` does so, too."""
@@ -304,9 +311,8 @@ class Babysitter:
     ) -> Finding | None:
         """Take the numbers of a finished epoch (losses in nats, accuracies in [0, 1]); else like ``step``.
 
-        Accuracies in percent are read as such, and a note says so.
-        ``val_predicted_counts`` (C,) is how many validation images were predicted as each class,
-        ``val_balanced_accuracy`` the mean recall of the classes.
+        Accuracies in percent are read as such; a note says so. ``val_predicted_counts`` (C,) is how many are
+        predicted as each class in validation, ``val_balanced_accuracy`` the mean recall of the classes.
         """
         if not self._limits.watch:
             return None
@@ -321,7 +327,7 @@ class Babysitter:
             self._guard.run(DATA, lambda: self._data.end_epoch(is_validated=is_validated), None)
             self._read_data(ended=False)
         self._hooks.end_epoch(number)
-        return self._fatal(self._add(self._judge.during(self.seen)))
+        return self._fatal(self._add(self._judge.after_epoch(self.seen)))
 
     def _judged(self, losses: list[Tensor]) -> Finding | None:
         """Take losses () and run a round of checks."""
@@ -338,7 +344,7 @@ class Babysitter:
         if self._left_out is not None:
             left_out, self.seen.is_unchanged = self._left_out, False
             self._guard.run(_LEFT_OUT, lambda: left_out.read_into(self.seen), None)
-        self.seen.updates = replace(self.seen.updates, moved=self._hooks.moved())
+        self._hooks.read_whole_motion()
         if self._is_own_loop:
             self._read_data(ended=True)
         self.seen.ended = True
@@ -355,9 +361,8 @@ class Babysitter:
 
     def verdict(self) -> Verdict:
         """Return the verdict on what was seen so far."""
-        failed = Verdict(
-            NOT_ENOUGH, f"{OUTCOMES[NOT_ENOUGH]}: the verdict failed (see the notes)", confidence=0.0
-        )
+        text = f"{OUTCOMES[NOT_ENOUGH]}: the verdict failed (see the notes)"
+        failed = Verdict(NOT_ENOUGH, text, confidence=0.0)
         read = lambda: verdict(self.findings, coverage(self.seen, self.findings))  # noqa: E731
         return self._guard.run("verdict", read, failed)
 
@@ -372,8 +377,7 @@ class Babysitter:
         return self.seen.snapshots
 
     def _watch_layers_on(self, train: Examples) -> None:
-        few = train.first(SNAPSHOT_IMAGES).changed(torch.clone)  # the loop may reuse its memory
-        self.examples = few
+        few = self.examples = train.first(SNAPSHOT_IMAGES).changed(torch.clone)  # its memory may be reused
         probe = Probe(self._model, self._forward, few.inputs, few.classes, self.seen.setup.classes)
         self._hooks.watch_layers(probe)
 

@@ -63,15 +63,21 @@ class Guard:
 class Hook:
     """A guarded hook on a model. Copies of the model and recordings of its graph do not have it."""
 
-    def __init__(self, guard: Guard, part: str, call: Callable[..., None]) -> None:
+    def __init__(
+        self, guard: Guard, part: str, call: Callable[..., None], skips: Callable[[], bool] | None = None
+    ) -> None:
+        """``skips`` is asked first, outside of the guard: it says at once that there is nothing to do."""
         self._guard = guard
         self._part = part
         self._call = call
+        self._skips = skips
 
     def __call__(self, *arguments: Any) -> None:
         """Call the hook, unless PyTorch is compiling, tracing or capturing the forward pass."""
         if torch.compiler.is_compiling():
             return  # first of all: the compiler inlines this function
+        if self._skips is not None and self._skips():
+            return
         if not _is_recorded():
             self._guard.run(self._part, lambda: self._call(*arguments), None)
 

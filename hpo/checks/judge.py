@@ -16,13 +16,22 @@ CHECK_INTERVAL = 20
 """Steps between two rounds of checks at first; an explosion costs at most that many more steps."""
 
 
-_ROUNDS = 50
+_ROUNDS = 12
 """After CHECK_INTERVAL times as many steps, a round waits for another such part of the steps so far."""
+
+
+_EPOCHS = 30
+"""Epochs after each of which there is a round."""
 
 
 def steps_to_round(steps: int) -> int:
     """Return how many steps after ``steps`` the next round of checks is due: their number stays bounded."""
     return max(CHECK_INTERVAL, steps // _ROUNDS)
+
+
+def is_round_due(epoch: int, steps: int, judged: int) -> bool:
+    """Whether a round of checks follows an epoch; after many, only if enough of all steps are new."""
+    return epoch <= _EPOCHS or steps - judged >= steps // _EPOCHS
 
 
 class Judge:
@@ -36,6 +45,10 @@ class Judge:
         """By check, the rank in SEVERITIES of its worst reported finding."""
         self.missing: dict[str, frozenset[Fact]] = {}
         """By check that was skipped, the facts that it lacks."""
+        self._known: frozenset[Fact] = frozenset()
+        self._judged = 0
+        """Steps at the last round."""
+        self._is_waiting = False
 
     def resume(self, state: BabysitterState) -> None:
         """Continue where another judge of the same training was."""
@@ -50,11 +63,19 @@ class Judge:
 
     def during(self, seen: Observations) -> list[Finding]:
         """Return the new findings of a round of checks during training."""
+        self._judged, self._is_waiting = seen.steps, False
         return self._run((*self._late(), *DURING), seen)
+
+    def after_epoch(self, seen: Observations) -> list[Finding]:
+        """Do the same after an epoch; later epochs of a loop of one's own, which may be short, wait."""
+        is_due = is_round_due(len(seen.curve), seen.steps, self._judged)
+        self._is_waiting = Fact.OWN_LOOP in self._known and not is_due
+        return [] if self._is_waiting else self.during(seen)
 
     def after(self, seen: Observations) -> list[Finding]:
         """Return the new findings on the finished training."""
-        return self._run((*self._late(), *AFTER), seen)
+        waiting = self.during(seen) if self._is_waiting else []
+        return waiting + self._run((*self._late(), *AFTER), seen)
 
     def _late(self) -> Iterable[Check]:
         """Return the checks before training that could not run then: the loop may have shown more since."""
@@ -62,7 +83,7 @@ class Judge:
 
     def _run(self, checks: Iterable[Check], seen: Observations) -> list[Finding]:
         unknown: frozenset[Fact] = frozenset()
-        known = self._guard.run("facts about the loop", lambda: facts(seen), unknown)
+        known = self._known = self._guard.run("facts about the loop", lambda: facts(seen), unknown)
         found: list[Finding] = []
         for check in checks:
             lacking = NEEDS.get(check, frozenset()) - known

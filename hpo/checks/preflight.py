@@ -141,6 +141,7 @@ class Preflight:
     logits: LogitFacts
     loss_probe: LossProbe | None
     memorization: Memorization | None
+    """None if it was not possible, or given up."""
     layers: Snapshot
     without_gradient: tuple[str, ...]
     """Parameters that get no gradient from the loss."""
@@ -162,3 +163,5 @@ class Preflight:
     """Parameters between the inputs and a cut that no gradient of the first output passes."""
     weight_scale: float = math.nan
     """Norm of a layer's weights over that of He's initialization, the median over layers."""
+    gave_up_after: float = math.nan
+    """Seconds of processor time after which memorization was given up; NaN if it was not."""

@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 import hpo
 from hpo.cli.commands.check import check
 from hpo.cli.commands.dashboard import dashboard
+from hpo.cli.commands.data import data
 from hpo.cli.commands.db import db
 from hpo.cli.commands.delete import delete
 from hpo.cli.commands.doctor import doctor
@@ -52,6 +53,7 @@ from hpo.redact import Redacted, holds_password
 
 COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Start a study": {
+        "data": data,
         "init": init,
         "check": check,
         "run": run,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
+from hpo.config.datasets import OF_SYMBOLS
 from hpo.config.write import flow
 from hpo.errors import UserError
 
@@ -24,10 +24,14 @@ _BATCH = 64
 class Images:
     """The images of a study; ``available`` counts the training split, part of which is held out."""
 
-    dataset: Literal["cifar10", "folder", "synthetic"]
+    dataset: str
     available: int
     classes: int
     root: str | None = None
+    imbalanced: bool = False
+    """Whether accuracy would hide the rare classes."""
+    cost: float = 1.0
+    """Of training on one of them, over one of CIFAR-10's size."""
 
     @property
     def trained(self) -> int:
@@ -140,13 +144,18 @@ def first_study(name: str, images: Images, length: Length, search: Search, takes
         _line(f"trials: {length.trials}", "number of configurations to try"),
         _line("sampler: random", "or sobol, tpe, gp, cmaes (docs/search.md)"),
         _line("# pruner: asha", "stops trials early that are behind others"),
+        *(
+            [_line("objective: balanced_accuracy", "the mean recall of the classes")]
+            if images.imbalanced
+            else []
+        ),
         "",
         "fixed:",
         *_data(images, length),
         "  model: convnet",
         _line("  width: 16", "channels of the first stage"),
         _line(f"  epochs: {length.epochs}", "passes over the training images"),
-        "  augmentation: flip_crop",
+        f"  augmentation: {'crop' if images.dataset in OF_SYMBOLS else 'flip_crop'}",
         search.fixed,
         "",
         "space:",
@@ -158,9 +167,10 @@ def first_study(name: str, images: Images, length: Length, search: Search, takes
 
 
 def _data(images: Images, length: Length) -> list[str]:
-    lines = [f"  dataset: {images.dataset}"]
+    lines = [f"  dataset: {flow(images.dataset)}"]
     if images.root is not None:
-        lines.append(_line(f"  data_root: {flow(images.root)}", "one folder of images per class"))
+        what = "one folder of images per class" if images.dataset == "folder" else "your images"
+        lines.append(_line(f"  data_root: {flow(images.root)}", what))
     if length.train_images is not None:
         rest = f"of {images.trained:,}; remove the line for all"
         lines.append(_line(f"  train_images: {length.train_images}", rest))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -17,10 +18,10 @@ from hpo.data.auto_format import Surveyed, survey
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, cached, source_signature
 from hpo.data.cifar10 import cifar10_source, found_on_disk, why_not_downloadable
 from hpo.data.fit import in_format
-from hpo.data.folder import FOLDER_HELP, folder_images, folder_source
+from hpo.data.folder import FOLDER_HELP, Listing, folder_listing, folder_source
 from hpo.data.progress import progress_bar
 from hpo.data.published import PUBLISHED, digits_source, published_source
-from hpo.data.table import table_images, table_source
+from hpo.data.table import table_listing, table_source
 from hpo.errors import DataError
 from hpo.settings import Settings
 from hpo.text import counted
@@ -128,13 +129,18 @@ class Files:
     """Image files of any size, from a folder or a table."""
 
     root: Path
-    list_images: Callable[[Path], list[Path]]
+    list_images: Callable[[Path], Listing]
     make_source: Callable[[Path, ImageFormat], Source]
 
     def survey(self) -> tuple[Surveyed, int]:
         """See ``Images``."""
-        files = self.list_images(self.root)
+        files = [Path(each.path) for each in self.listing.train]
         return survey(files), len(files)
+
+    @cached_property
+    def listing(self) -> Listing:
+        """The images that were found."""
+        return self.list_images(self.root)
 
     def source(self, form: ImageFormat) -> Source:
         """See ``Images``."""
@@ -160,8 +166,8 @@ _FOUND: dict[str, _Find] = {
     **{name: lambda _, data, name=name: Decodable(published_source(name, data)) for name in PUBLISHED},  # type: ignore[misc]
     "digits": lambda _, data: Decodable(digits_source()),
     "synthetic": lambda _, data: Decodable(_synthetic_source()),
-    "folder": lambda root, _: Files(root, folder_images, folder_source),
-    "table": lambda root, _: Files(root, table_images, table_source),
+    "folder": lambda root, _: Files(root, folder_listing, folder_source),
+    "table": lambda root, _: Files(root, table_listing, table_source),
     "arrays": lambda root, _: Decodable(arrays_source(root)),
 }
 

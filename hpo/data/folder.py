@@ -87,9 +87,9 @@ def listed_source(root: Path, listing: Listing, form: ImageFormat, *, name: str,
     )
 
 
-def folder_images(root: Path) -> list[Path]:
-    """Return the training images below ``root``. Raises ``DataError`` as ``folder_source`` does."""
-    return [Path(each.path) for each in _listed(expanded(root).absolute(), FOLDER_HELP).train]
+def folder_listing(root: Path) -> Listing:
+    """Return the images below ``root``. Raises ``DataError`` as ``folder_source`` does."""
+    return _listed(expanded(root).absolute(), FOLDER_HELP)
 
 
 def _listed(root: Path, advice: str) -> Listing:

@@ -45,6 +45,7 @@ class Published:
     """To download."""
     format: ImageFormat
     counts: tuple[int, int]
+    class_count: int
     classes: tuple[str, ...] = ()
     """Names of the classes, if torchvision does not have them as they are to be shown."""
     transposed: bool = False
@@ -76,6 +77,7 @@ PUBLISHED: dict[str, Published] = {
         megabytes=169,
         format=_COLOR_32,
         counts=(50_000, 10_000),
+        class_count=100,
     ),
     "svhn": Published(
         title="SVHN",
@@ -85,6 +87,7 @@ PUBLISHED: dict[str, Published] = {
         megabytes=246,
         format=_COLOR_32,
         counts=(73_257, 26_032),
+        class_count=10,
         classes=_DIGITS,
     ),
     "mnist": Published(
@@ -95,6 +98,7 @@ PUBLISHED: dict[str, Published] = {
         megabytes=12,
         format=_GRAY_28,
         counts=(60_000, 10_000),
+        class_count=10,
         classes=_DIGITS,
     ),
     "fashion_mnist": Published(
@@ -105,6 +109,7 @@ PUBLISHED: dict[str, Published] = {
         megabytes=31,
         format=_GRAY_28,
         counts=(60_000, 10_000),
+        class_count=10,
     ),
     "emnist": Published(
         title="EMNIST (balanced)",
@@ -114,6 +119,7 @@ PUBLISHED: dict[str, Published] = {
         megabytes=562,
         format=_GRAY_28,
         counts=(112_800, 18_800),
+        class_count=47,
         classes=(*_DIGITS, *_LETTERS),
         transposed=True,
     ),
@@ -127,6 +133,7 @@ PUBLISHED: dict[str, Published] = {
         megabytes=2640,
         format=ImageFormat(96, 96, 3),
         counts=(5_000, 8_000),
+        class_count=10,
     ),
 }
 

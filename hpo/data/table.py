@@ -34,9 +34,9 @@ def table_source(path: Path, form: ImageFormat = STANDARD) -> Source:
     return listed_source(path, _listing(path), form, name="table", what=f"images listed in {path_text(path)}")
 
 
-def table_images(path: Path) -> list[Path]:
-    """Return the training images that a table lists. Raises ``DataError`` as ``table_source`` does."""
-    return [Path(each.path) for each in _listing(expanded(path).absolute()).train]
+def table_listing(path: Path) -> Listing:
+    """Return the images that a table lists. Raises ``DataError`` as ``table_source`` does."""
+    return _listing(expanded(path).absolute())
 
 
 def _listing(path: Path) -> Listing:

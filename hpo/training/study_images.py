@@ -50,11 +50,15 @@ def load_study_images(spec: StudySpec, name: str, form: ImageFormat) -> Dataset:
     return load_images(name, _images(spec, name), form, settings())
 
 
-def _images(spec: StudySpec, name: str) -> Images:
-    root = _setting(spec, "data_root")
+def images_of(name: str, root: str | None) -> Images:
+    """Return the images of a data set, or those that a function of the user's own returns."""
     if ":" in name:
         return users_images(name, root)
     return find_images(name, Path(root) if root else None, settings())
+
+
+def _images(spec: StudySpec, name: str) -> Images:
+    return images_of(name, _setting(spec, "data_root"))
 
 
 def _setting(spec: StudySpec, field: str) -> Any:

@@ -52,6 +52,7 @@ ON_BOTH = {
         "test_it_renews_each_third_of_the_lease",
         "test_the_thread_holds_the_lease_and_reports_when_it_is_lost",
     },
+    "test_optuna_trials": {"test_rows_of_a_trial_are_those_that_optuna_writes"},
     "test_plain_optuna": {
         "test_an_upgrade_reports_what_it_does_and_keeps_optunas_rows",
         "test_status_lists_the_study_and_query_reads_its_parameters",
@@ -79,12 +80,13 @@ ON_BOTH = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the PostgreSQL cases that try nothing else, and a move within PostgreSQL, as slow."""
+    """Mark the PostgreSQL cases that try nothing else, and further moves to or from it, as slow."""
     for item in items:
         if item.path.parent == Path(__file__).parent and item.get_closest_marker("postgres"):
             module, test = item.path.stem, item.name.partition("[")[0]
             repeats = module in IN_PYTHON or test not in ON_BOTH.get(module, {test})
-            if repeats or "[postgresql-postgresql" in item.name:
+            moved_too = module == "test_transfer" and item.name.endswith("-theirs]")
+            if repeats or moved_too or "[postgresql-postgresql" in item.name:
                 item.add_marker(pytest.mark.slow)
 
 

@@ -35,6 +35,11 @@ LEARNS = [
     for name in LEARNING
 ]
 ANY = [*PURE, *LEARNS]
+ONE_LEARNS = [
+    pytest.param({name: {"startup": 4}}, id=name, marks=() if name == "tpe" else pytest.mark.slow)
+    for name in LEARNING
+]
+"""For what `Suggestions` does in the same way whichever sampler draws."""
 
 
 class Searcher:
@@ -126,14 +131,14 @@ def _killed(point: str) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("sampler", LEARNS, ids=str)
+@pytest.mark.parametrize("sampler", ONE_LEARNS, ids=str)
 def test_conditional_values_are_there_where_they_apply(bench: Bench, sampler: Any) -> None:
     found = searcher(bench, sampler).search(12, rate)
     assert all(("momentum" in values) == (values["optimizer"] == "sgd") for values in found)
     assert {values["optimizer"] for values in found} == {"sgd", "adam"}
 
 
-@pytest.mark.parametrize("sampler", LEARNS, ids=str)
+@pytest.mark.parametrize("sampler", ONE_LEARNS, ids=str)
 def test_draw_is_repeated_if_another_trial_started_meanwhile(bench: Bench, sampler: Any) -> None:
     worker, other = searcher(bench, sampler), searcher(bench, sampler)
     worker.search(6, rate)
@@ -171,7 +176,9 @@ def test_suggest_draws_again_after_each_new_trial_up_to_a_limit(
     assert begun.values == drawn[-1].draw.values
 
 
-@pytest.mark.parametrize("sampler", [*LEARNS, "random", "sobol"], ids=str)
+@pytest.mark.parametrize(
+    "sampler", [*ONE_LEARNS, "random", pytest.param("sobol", marks=pytest.mark.slow)], ids=str
+)
 def test_suggest_repeats_no_configuration_before_all_were_tried(bench: Bench, sampler: Any) -> None:
     worker = searcher(bench, sampler, space=FINITE)
     found = worker.search(14, lambda values: 0.9 - 0.1 * values["depth"])
@@ -230,7 +237,7 @@ def test_the_generation_of_cmaes_is_kept_where_optuna_keeps_it(bench: Bench) -> 
     assert not any("optimizer" in name for trial in bench.optuna_trials("s") for name in trial.system_attrs)
 
 
-@pytest.mark.parametrize("sampler", LEARNS, ids=str)
+@pytest.mark.parametrize("sampler", ONE_LEARNS, ids=str)
 def test_the_failures_of_a_region_are_not_picked_again(bench: Bench, sampler: Any) -> None:
     """Half of the range of the exponent fails, and half of random draws; of later ones less than a third."""
 

@@ -16,7 +16,7 @@ from hpo.checks.measure.rows import answers, batch_tensors, columns
 from hpo.checks.measure.untouched import undisturbed
 
 if TYPE_CHECKING:
-    from hpo.checks.measure.data import Kept
+    from hpo.checks.measure.kept_batches import Kept
 
 _CUT = 8
 """Examples of the first batch that are run again."""

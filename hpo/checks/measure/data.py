@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -20,8 +19,12 @@ from hpo.checks.measure.displacement import Displacement
 from hpo.checks.measure.examples import Examples
 from hpo.checks.measure.first_layers import FirstLayers
 from hpo.checks.measure.geometry import agreements
+from hpo.checks.measure.hooks import LoopHooks
+from hpo.checks.measure.kept_batches import Batch, Kept
+from hpo.checks.measure.looks import Looks, is_one_of
 from hpo.checks.measure.nested import is_readable, outputs, tensors
 from hpo.checks.measure.rows import as_one, batch_tensors, columns, described, fingerprints
+from hpo.checks.measure.untouched import is_modal
 
 DATA = "record of the data"
 """What the guard calls it."""
@@ -32,11 +35,8 @@ _DESCRIBED = 480
 """Examples that are kept, to compare inputs with labels."""
 _FIRST = 40
 """Batches of the first epoch whose outputs are compared with labels."""
-_LAST = 40
 _EVERY = 4
 """Of the steps after the first epoch, every fourth is compared with its labels."""
-_RARELY = 16
-"""The same after the steps whose batches are compared."""
 _OUTPUTS, _ANSWERS = 128, 64
 """Columns of outputs and of labels that are kept."""
 _SEVERAL = 3
@@ -44,36 +44,10 @@ _SEVERAL = 3
 _MOST_PASSES = 2000
 _LABELS = ("labels", "label", "targets", "target")
 """Names of arguments that are not inputs."""
-_DROPOUT = nn.modules.dropout._DropoutNd
-_NUMBERS = ("_steps", "_rows", "_described", "_of_outputs", "_epochs")
+_MANY = 1000
+"""Modules."""
+_NUMBERS = ("_steps", "_rows", "_described", "_of_outputs")
 """Attributes of the monitor."""
-
-
-@dataclass
-class Batch:
-    """The first forward pass of a step, on the device."""
-
-    rows: Tensor | None = None
-    """(B,) fingerprints."""
-    labels: Tensor | None = None
-    """(B, ...)."""
-    label_rows: Tensor | None = None
-    inputs: Tensor | None = None
-    """(B, D) as ``described``."""
-    outputs: Tensor | None = None
-    """(B, D)."""
-    width: int = 0
-    """Columns of the first output."""
-    number: int = 0
-    is_fresh: bool = True
-    """Whether it is in the first epoch."""
-    is_plain: bool = False
-    """Whether ``inputs`` are the values of one tensor."""
-
-    @property
-    def has_row_labels(self) -> bool:
-        """Whether each example has its own label."""
-        return self.rows is not None and self.labels is not None and len(self.rows) == len(self.labels)
 
 
 @dataclass
@@ -87,23 +61,10 @@ class _Pass:
     rows: Tensor | None = None
 
 
-@dataclass
-class Kept:
-    """What was kept of a loop's data."""
-
-    batches: list[Batch] = field(default_factory=list)
-    """Of the first steps."""
-    last: deque[Batch] = field(default_factory=lambda: deque(maxlen=_LAST))
-    train: Examples | None = None
-    val: Examples | None = None
-    validated: list[Tensor] = field(default_factory=list)
-    """Fingerprints (n,) of the passes of the first validation."""
-
-
 class DataMonitor:
     """Watches the first batches of a loop and what follows the last step of each epoch.
 
-    ``ignoring()`` is true during forward passes that are not the loop's.
+    There are no hooks on the model between the steps that are looked at; the other ``hooks`` are told so.
     """
 
     def __init__(
@@ -111,24 +72,33 @@ class DataMonitor:
         model: nn.Module,
         optimizers: Sequence[Optimizer],
         guard: Guard,
-        ignoring: Callable[[], bool],
+        hooks: LoopHooks,
+        looks: Looks,
     ) -> None:
         self._model = model
         self._optimizers = optimizers
         self._guard = guard
-        self._ignoring = ignoring
-        self._first_layers = FirstLayers(model, guard, DATA, ignoring)
-        self._modal = [each for each in model.modules() if _is_modal(each)]
+        self._hooks = hooks
+        self._rest = 0
+        """Reports until passes are looked at again."""
+        self._looks = looks
+        self._first_layers = FirstLayers(model, guard, DATA, lambda: hooks.is_paused)
+        self._modal = [each for each in model.modules() if is_modal(each)]
         self._is_first = True
         self._handles: list[RemovableHandle] = []
+        self._followed: list[nn.Module] = []
+        """Parts of the model that the loop calls in its place."""
+        self._starting: list[RemovableHandle] = []
+        """Hooks that run before the first pass."""
         self._passes: list[_Pass] = []
         self._taken = False
         """Whether the present step has a batch already."""
         self._open: Batch | None = None
         self._steps = 0
         self._rows = self._described = self._of_outputs = 0
-        self._epochs = 0
         self._validations: list[ValidationPasses] = []
+        self._compared = 0
+        """Batches when they were last compared."""
         self._first_epoch: batches.FirstEpoch | None = None
         self._displacement = Displacement(self._model, optimizers)
         self.first = FirstBatch()
@@ -139,20 +109,39 @@ class DataMonitor:
         self._facts = DataFacts()
 
     def attach(self) -> None:
-        """Register the hooks, on the children of a model that is a mere container."""
+        """Start."""
+        self._hook()
+        if sum(1 for _ in self._model.modules()) > _MANY:
+            for root in self._roots():
+                hook = Hook(self._guard, DATA, lambda *given: self._on_start())
+                self._starting.append(root.register_forward_pre_hook(hook))
+        else:
+            self._first_layers.attach()
+        self._displacement.start()
+
+    def _roots(self) -> list[nn.Module]:
+        """Return the model, or the children of one that is a mere container."""
         is_container = isinstance(self._model, (nn.ModuleList, nn.ModuleDict))
-        for root in self._model.children() if is_container else [self._model]:
+        return list(self._model.children()) if is_container else [self._model]
+
+    def _on_start(self) -> None:
+        """Watch many layers in the first pass of the loop only, not in those of measurements."""
+        if not self._hooks.is_paused and self._is_first:
+            self._remove(self._starting)
+            self._first_layers.attach()
+
+    def _hook(self) -> None:
+        for root in (*self._roots(), *self._followed):
             self._hook_on(root)
         for optimizer in self._optimizers:
             after = Hook(self._guard, DATA, lambda *given: self._end_step())
             self._handles.append(optimizer.register_step_post_hook(after))
-        self._first_layers.attach()
-        self._displacement.start()
 
     def follow_parts(self) -> None:
         """Watch the children of a model that the loop never calls itself."""
         if not isinstance(self._model, (nn.ModuleList, nn.ModuleDict)):
-            for part in self._model.children():
+            self._followed = list(self._model.children())
+            for part in self._followed:
                 self._hook_on(part)
 
     def _hook_on(self, module: nn.Module) -> None:
@@ -162,10 +151,46 @@ class DataMonitor:
 
     def close(self) -> None:
         """Remove the hooks."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+        self._remove(self._handles)
+        self._remove(self._starting)
+        self._rest = 0
         self._first_layers.close()
+
+    @staticmethod
+    def _remove(handles: list[RemovableHandle]) -> None:
+        for handle in handles:
+            handle.remove()
+        handles.clear()
+
+    def rests(self) -> bool:
+        """Whether nothing was looked at in the step that is reported; count it, and look again when due."""
+        if not self._rest:
+            return False
+        self._rest -= 1
+        self._steps += 1
+        self._looks.count()
+        if not self._rest:
+            self._guard.run(DATA, self._wake, None)
+        return True
+
+    def _wake(self) -> None:
+        self._rest = 0
+        self._hook()
+        self._hooks.listen(True)
+
+    def _settle(self) -> None:
+        """Rest until the next step that is looked at; compiled models, whose hooks never run, keep them."""
+        has_begun = bool(self._handles) and not self._is_first
+        can_rest = has_begun and not self._is_comparing
+        self._rest = self._looks.until_next(self._steps) if can_rest else 0
+        if self._rest:
+            self._remove(self._handles)
+            self._passes.clear()
+            self._hooks.listen(False)
+
+    @property
+    def _is_comparing(self) -> bool:
+        return self._steps < _STEPS and self._rows < _ROWS
 
     def examples(self, train: Examples, val: Examples | None) -> None:
         """Take the examples of ``before``."""
@@ -181,6 +206,7 @@ class DataMonitor:
         kept, model = self.kept, self.first.model
         return {
             "is_first": self._is_first,
+            "looks": vars(self._looks),
             "numbers": [getattr(self, name) for name in _NUMBERS],
             "validations": [vars(each) for each in self._validations],
             "first_epoch": self._first_epoch and vars(self._first_epoch),
@@ -200,11 +226,12 @@ class DataMonitor:
         self._facts = facts or self._facts
         for name, number in zip(_NUMBERS, state["numbers"], strict=True):
             setattr(self, name, number)
-        self._is_first = state["is_first"]
+        self._is_first, self._looks = state["is_first"], Looks(**state["looks"])
         self._validations = [ValidationPasses(**each) for each in state["validations"]]
         first_epoch = state["first_epoch"]
         self._first_epoch = first_epoch and batches.FirstEpoch(**first_epoch)
         if not self._is_first:
+            self._remove(self._starting)
             self._first_layers.load(state["first_layers"])
         self._displacement.load(state["displacement"])
         self.first.load(self._model.get_submodule(state["first_model"]), state["first"])
@@ -216,12 +243,14 @@ class DataMonitor:
 
     def reported(self, labels: object) -> None:
         """Take the labels of a step's batch, if they are known."""
+        self._looks.count()
         batch, self._open = self._open, None
         if batch is not None:
             given = next((each for each in tensors(labels) if each.dim() and is_readable(each)), None)
             if given is not None:
                 some = columns(given.detach(), _ANSWERS) if given.dim() > 1 else given.detach()
-                batch.labels, batch.label_rows = some.clone(), fingerprints([some])
+                batch.labels = some.clone()
+                batch.label_rows = fingerprints([some]) if batch.rows is not None else None
                 if self._pictures is not None and self._agreements is None:
                     self._agreements = agreements(self._pictures, given)
             self._keep(batch)
@@ -229,6 +258,7 @@ class DataMonitor:
         if not self._optimizers:
             self._passes.clear()
         self._taken = False
+        self._settle()
 
     def _keep(self, batch: Batch) -> None:
         """Keep the batch of a step that was reported; other passes with gradients belong to none."""
@@ -240,13 +270,13 @@ class DataMonitor:
 
     def end_epoch(self, *, is_validated: bool) -> None:
         """Judge the passes since the last step, if the epoch has numbers of a validation."""
-        self._epochs += 1
+        self._looks.end_epoch()
         passes, self._passes = self._passes, []
         unused = [each for each in passes if not each.is_used]
         if is_validated and unused:
             self._validations.append(
                 ValidationPasses(
-                    self._epochs,
+                    self._looks.epochs,
                     len(unused),
                     sum(each.is_modal for each in unused),
                     sum(each.records for each in unused),
@@ -255,6 +285,9 @@ class DataMonitor:
             if not self.kept.validated:
                 self.kept.validated = [each.rows for each in unused if each.rows is not None]
         self._taken, self._open = False, None
+        if self._rest:  # the epoch was shorter than the one before
+            self._wake()
+        self._settle()
 
     def read(self, *, ended: bool) -> DataFacts:
         """Return the facts so far; dependence is measured at the end."""
@@ -263,9 +296,11 @@ class DataMonitor:
         self._validations = []
         facts.inputs = facts.inputs or self._first_layers.read()
         facts.hidden = facts.hidden or self._first_layers.read_hidden()
-        if ended or self._epochs & (self._epochs - 1) == 0:  # after epochs 1, 2, 4, 8 ...
+        if ended or self._looks.epochs & (self._looks.epochs - 1) == 0:  # after epochs 1, 2, 4, 8 ...
             self._first_epoch = self._first_epoch or batches.first_epoch(self.kept)
-            facts.batches = batches.compared(self.kept, self._first_epoch)
+            if self._compared != len(self.kept.batches):
+                self._compared = len(self.kept.batches)
+                facts.batches = batches.compared(self.kept, self._first_epoch)
         if ended:
             facts.overlap = batches.overlap(self.kept)
             facts.dependence = replace(signal.dependence_of(self.kept), moved=self._displacement.read())
@@ -281,7 +316,7 @@ class DataMonitor:
     def _on_forward(
         self, model: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any
     ) -> None:
-        if self._ignoring():
+        if self._hooks.is_paused:
             return
         found = outputs(output)
         learnable = [each for each in found if each.requires_grad]
@@ -300,33 +335,39 @@ class DataMonitor:
         self._passes.append(current)
         for each in learnable:
             each.register_hook(lambda gradient: _mark(current))
-        if not learnable and not self.kept.validated and self._epochs == 0 and self._rows < 2 * _ROWS:
+        if not learnable and not self.kept.validated and self._looks.epochs == 0 and self._rows < 2 * _ROWS:
             batch = batch_tensors(inputs)
             current.rows = fingerprints(batch) if batch and not current.is_modal else None
+
+    def _compare(self, batch: Batch, given: object) -> None:
+        rows = batch_tensors(given)
+        batch.rows = fingerprints(rows or [as_one(given)])
+        batch.is_plain = len(rows) == 1 and rows[0].is_floating_point()
+        if batch.number == 0:
+            self._pictures = rows[0] if batch.is_plain else None
+        if rows and self._described < _DESCRIBED:
+            batch.inputs = described(rows)[: _DESCRIBED - self._described]
+            self._described += len(rows[0])
 
     def _take(
         self, model: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], found: list[Tensor]
     ) -> None:
         number, self._steps = self._steps, self._steps + 1
         is_compared = number < _STEPS and self._rows < _ROWS
-        if not is_compared and number % _RARELY:
+        if not is_compared and not self._looks.is_due(number):
             return
-        given = (inputs, _without_labels(named))
-        rows = batch_tensors(given)
-        key = fingerprints(rows or [as_one(given)]) if is_compared else None
-        batch = self._open = Batch(key, number=number, is_fresh=self._epochs == 0)
-        batch.is_plain = len(rows) == 1 and rows[0].is_floating_point()
-        if rows and self._described < _DESCRIBED:
-            batch.inputs = described(rows)[: _DESCRIBED - self._described]
-            self._described += len(rows[0])
-        is_chosen = (batch.is_fresh and self._of_outputs < _FIRST) or number % _EVERY == 0
+        batch = self._open = Batch(number=number, is_fresh=self._looks.epochs == 0)
+        if is_compared:
+            self._compare(batch, (inputs, _without_labels(named)))
+        is_chosen = (
+            (batch.is_fresh and self._of_outputs < _FIRST) or not is_compared or is_one_of(_EVERY, number)
+        )
         outs = batch_tensors(found)
         if is_chosen and outs:
             narrow = [columns(each, _OUTPUTS) for each in outs[:_SEVERAL]]
             batch.outputs, batch.width = described(narrow).clone(), narrow[0].shape[1]
             self._of_outputs += 1
         if number == 0:
-            self._pictures = rows[0] if len(rows) == 1 and rows[0].is_floating_point() else None
             self.first.take(model, inputs, _without_labels(named), found[0] if found else None)
 
 
@@ -342,12 +383,3 @@ def _mark(current: _Pass) -> None:
 
 def _without_labels(named: dict[str, Any]) -> dict[str, Any]:
     return {name: each for name, each in named.items() if name not in _LABELS}
-
-
-def _is_modal(module: nn.Module) -> bool:
-    """Whether training mode changes what a layer computes."""
-    if isinstance(module, nn.modules.batchnorm._NormBase):
-        return bool(module.track_running_stats)
-    if isinstance(module, (_DROPOUT, nn.RReLU)):
-        return not isinstance(module, _DROPOUT) or module.p > 0
-    return isinstance(module, nn.RNNBase) and module.dropout > 0

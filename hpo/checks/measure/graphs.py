@@ -57,6 +57,11 @@ class GraphWatch:
         )
 
     @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to look for, unless a loss with a graph is reported."""
+        return self._hook is None and not (self._is_open and self._marks)
+
+    @property
     def is_done(self) -> bool:
         """Whether all marks have been looked for."""
         return not self._is_open

@@ -18,6 +18,7 @@ from hpo.checks.measure.gradients import norm
 from hpo.checks.measure.nested import is_readable, outputs, tensors
 from hpo.checks.measure.probes import NORMS
 from hpo.checks.measure.statistics import std_mean
+from hpo.checks.measure.untouched import unwrapped
 from hpo.checks.observations import ForwardRecord
 from hpo.checks.state import ForwardMonitorState
 
@@ -58,29 +59,59 @@ class ForwardMonitor:
         self._learning_left = 0
         self._evaluating_left = 0
         self._passes: list[_Forward] = []
-        self._steps = 0
+        self.steps = 0
+        """Steps so far."""
         self._norm: Tensor | None = None
+        self._handle: RemovableHandle | None = None
+        self._part: nn.Module | None = None
+        self._can_rest = False
         self._last_backward = -1
         """The step of the last recorded one: another in the same step adds to its gradients on purpose."""
 
-    def attach(self, part: nn.Module | None = None) -> RemovableHandle:
-        """Register the hook, on the ``part`` of the model that makes its outputs, and return its handle.
+    def attach(self, part: nn.Module | None = None) -> None:
+        """Register the hook, on the ``part`` of the model that makes its outputs.
 
         A scripted model takes none: its backward passes are seen from the last of its weights.
         """
         if not isinstance(self._model, torch.jit.ScriptModule):
-            return (part or self._model).register_forward_hook(
-                Hook(self._guard, PASSES, self._on_forward), with_kwargs=True
-            )
+            self._part = part or self._part
+            if self._handle is not None:
+                self._handle.remove()
+            hook = Hook(self._guard, PASSES, self._on_forward)
+            self._handle = (self._part or self._model).register_forward_hook(hook, with_kwargs=True)
+            self._can_rest = unwrapped(self._model) is self._model  # or it would be compiled again
+            return
         weights = [each for each in self._parameters if each.dim() > 1 and each.requires_grad]
         self._parameters = weights[-1:] or self._parameters[-1:]
-        handle: RemovableHandle = self._parameters[0].register_hook(
+        self._handle = self._parameters[0].register_hook(
             lambda gradient: self._guard.run(PASSES, self._on_gradient, None)
         )
-        return handle
+
+    def close(self) -> None:
+        """Remove the hook."""
+        if self._handle is not None:
+            self._handle.remove()
+        self._handle, self._can_rest = None, False
+
+    def rest(self) -> None:
+        """Do without the hook until ``wake`` or ``expect``, unless passes to learn from are expected."""
+        if self._can_rest and self._handle is not None and not self._learning_left:
+            self._handle.remove()
+            self._handle = None
+
+    def wake(self) -> None:
+        """Register the hook again."""
+        if self._can_rest and self._handle is None:
+            self.attach()
+
+    @property
+    def is_expecting(self) -> bool:
+        """Whether passes to learn from are to be recorded."""
+        return self._learning_left > 0
 
     def expect(self) -> None:
         """Record the next passes of each kind."""
+        self.wake()
         self._learning_left = _LEARNING_PASSES
         self._evaluating_left = 1
 
@@ -105,17 +136,17 @@ class ForwardMonitor:
 
     def after_step(self, step: int) -> None:
         """Count the step."""
-        self._steps = step + 1
+        self.steps = step + 1
 
     def state(self) -> ForwardMonitorState:
         """Return what ``restore`` needs, once everything is read."""
         norm = None if self._norm is None else float(self._norm)
-        return ForwardMonitorState(self._learning_left, self._evaluating_left, self._steps, norm)
+        return ForwardMonitorState(self._learning_left, self._evaluating_left, self.steps, norm)
 
     def restore(self, state: ForwardMonitorState) -> None:
         """Continue from the state of another monitor."""
         self._learning_left, self._evaluating_left = state.learning_left, state.evaluating_left
-        self._steps = state.steps
+        self.steps = state.steps
         self._norm = None if state.gradient_norm is None else torch.tensor(state.gradient_norm)
 
     def read(self) -> list[ForwardRecord]:
@@ -133,7 +164,7 @@ class ForwardMonitor:
             return
         numbers = _image_numbers(inputs, named)
         seen = _Forward(
-            self._steps, bool(learnable), model.training, self._eval_norms(), numbers, last_norm=self._norm
+            self.steps, bool(learnable), model.training, self._eval_norms(), numbers, last_norm=self._norm
         )
         for each in learnable:
             # Only backward shows it: many loops evaluate without no_grad.
@@ -150,14 +181,14 @@ class ForwardMonitor:
             nothing = torch.full((2,), torch.nan)
             training = self._model.training
             self._on_backward(
-                _Forward(self._steps, True, training, self._eval_norms(), nothing, last_norm=self._norm)
+                _Forward(self.steps, True, training, self._eval_norms(), nothing, last_norm=self._norm)
             )
 
     def _on_backward(self, seen: _Forward) -> None:
         if torch.is_grad_enabled():
             return  # with create_graph, as for a gradient penalty: it adds to no gradient
-        if self._learning_left > 0 and seen.stale is None and self._last_backward < self._steps:
-            self._last_backward = self._steps
+        if self._learning_left > 0 and seen.stale is None and self._last_backward < self.steps:
+            self._last_backward = self.steps
             self._learning_left -= 1
             seen.stale = self._gradient_norm()
             self._passes.append(seen)

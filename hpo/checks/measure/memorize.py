@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -34,14 +35,21 @@ def balanced_examples(labels: Tensor, count: int = EXAMPLES) -> Tensor:
 
 
 def memorize(
-    model: nn.Module, optimizer: Optimizer, forward: Forward, images: Any, labels: Tensor
+    model: nn.Module,
+    optimizer: Optimizer,
+    forward: Forward,
+    images: Any,
+    labels: Tensor,
+    *,
+    seconds: float = math.inf,
 ) -> Memorization | None:
     """Train a copy on ``images`` (n, C, H, W) and ``labels`` (n,) until memorized, at most STEPS.
 
     The copy has its own optimizer, at the peak learning rate and without weight decay; dropout is off.
     Returns None if no copy can be trained: with L-BFGS, with weights that torch cannot copy, or by an
-    optimizer that takes no plain steps.
+    optimizer that takes no plain steps; and if it takes more than ``seconds`` of processor time.
     """
+    started = time.process_time()
     copies = _copies(model, optimizer)
     if copies is None:
         return None
@@ -65,6 +73,8 @@ def memorize(
             return None
         steps += 1
         beat()
+        if time.process_time() - started > seconds:
+            return None
     with torch.no_grad():
         blank = float(F.cross_entropy(forward(trainee, mapped(images, torch.zeros_like)), labels))
         unchanged = [name for name, now in trainee.named_parameters() if torch.equal(now, before[name])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -65,10 +66,12 @@ def examine(
     penalty: float | None,
     thorough: bool,
     guard: Guard | None = None,
+    seconds: float = math.inf,
 ) -> Preflight:
     """Measure the untrained ``model``; it and the random generators stay as they are.
 
-    ``classes`` is 0 if unknown. ``thorough`` adds the numeric gradient check in float64. What cannot be
+    ``classes`` is 0 if unknown. ``thorough`` adds the numeric gradient check in float64. A memorization that
+    takes more than ``seconds`` is given up. What cannot be
     measured on this kind of model or data is NaN, empty or None.
     """
     devices = [train.images.device] if train.images is not None and train.images.is_cuda else []
@@ -90,7 +93,7 @@ def examine(
             penalty=penalty,
             logits=_logit_facts(logits),
             loss_probe=parts.loss_probe(loss_function),
-            memorization=parts.memorization(layers.loss),
+            memorization=parts.memorization(layers.loss, seconds),
             layers=layers,
             without_gradient=unreached,
             cut_off=parts.cut_off(unreached),
@@ -102,6 +105,7 @@ def examine(
             signal=parts.signal(val, classes) if val else None,
             output=tuple(logits.shape),
             weight_scale=_weight_scale(model),
+            gave_up_after=parts.gave_up_after,
         )
 
 
@@ -119,6 +123,7 @@ class _Parts:
     ) -> None:
         self._model, self._optimizer, self._forward = model, optimizer, forward
         self._train, self._probe, self._guard = train, probe, guard
+        self.gave_up_after = math.nan
         labels = None if probe.labels is None else _clamped(train, probe.classes)
         self._whole = _Probe(train, labels, probe.classes)
 
@@ -137,9 +142,15 @@ class _Parts:
         measure = lambda: _probe_loss(loss_function, whole.labels, whole.classes)  # noqa: E731
         return self._guard.run("probe of the loss function", measure, None)
 
-    def memorization(self, loss: float) -> Memorization | None:
-        measure = lambda: _memorization(self._model, self._optimizer, self._forward, self._whole, loss)  # noqa: E731
-        return self._guard.run("memorization of a few examples", measure, None)
+    def memorization(self, loss: float, seconds: float) -> Memorization | None:
+        measure = lambda: _memorization(  # noqa: E731
+            self._model, self._optimizer, self._forward, self._whole, loss, seconds
+        )
+        started = time.process_time()
+        found = self._guard.run("memorization of a few examples", measure, None)
+        if found is None and time.process_time() - started > seconds:
+            self.gave_up_after = seconds
+        return found
 
     def cut_off(self, unreached: Sequence[str]) -> tuple[str, ...]:
         inputs, named = self._probe.examples.inputs, dict(self._model.named_parameters())
@@ -180,15 +191,19 @@ def _clamped(train: Examples, classes: int) -> Tensor | None:
 
 
 def _memorization(
-    model: nn.Module, optimizer: Optimizer | None, forward: Forward, probe: _Probe, loss: float
+    model: nn.Module,
+    optimizer: Optimizer | None,
+    forward: Forward,
+    probe: _Probe,
+    loss: float,
+    seconds: float,
 ) -> Memorization | None:
     """Memorize a few examples; None without an optimizer, classes or a finite loss."""
     if optimizer is None or probe.labels is None or not math.isfinite(loss) or not probe.examples.can_be_cut:
         return None
     few = balanced_examples(probe.labels)
-    return memorize(
-        model, optimizer, forward, probe.examples.changed(lambda each: each[few]).inputs, probe.labels[few]
-    )
+    inputs = probe.examples.changed(lambda each: each[few]).inputs
+    return memorize(model, optimizer, forward, inputs, probe.labels[few], seconds=seconds)
 
 
 def _first_step(

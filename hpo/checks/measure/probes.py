@@ -293,6 +293,12 @@ class Probe:
         """Whether the cross-entropy of the batch is known."""
         return self._labels is not None
 
+    @property
+    def has_running_statistics(self) -> bool:
+        """Whether normalization computes something else in evaluation mode."""
+        found = (each for each in self._model.modules() if isinstance(each, NORMS))
+        return any(each.track_running_stats for each in found)
+
     def snapshot(
         self, step: int, lr: float, motion: WeightMotion | None, *, histograms: bool = False
     ) -> PendingSnapshot:

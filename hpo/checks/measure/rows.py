@@ -17,6 +17,8 @@ _TABLE = 1 << 14
 _EMBEDDED = 24
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _PRIME = 1_000_003
+_WORD = 8
+"""Bytes."""
 _MOST_CLASSES = 100
 
 
@@ -50,13 +52,24 @@ def fingerprints(batch: list[Tensor]) -> Tensor:
     """Return a number (B,) int64 for each example of a batch: equal examples have equal numbers."""
     total = torch.zeros(len(batch[0]), dtype=torch.int64, device=batch[0].device)
     for number, each in enumerate(batch, start=1):
-        bits = columns(each).contiguous()
-        if bits.dtype is torch.bool:
-            bits = bits.to(torch.uint8)
-        elif bits.is_floating_point():
-            bits = bits.view(_INTEGERS[bits.element_size()])
-        total = total * _PRIME + (bits.long() * _multipliers(bits.shape[1], number, bits.device)).sum(1)
+        words = _words(columns(each).contiguous())
+        factors = _multipliers(words.shape[1], number, words.device)
+        found = (words * factors).sum(1) if words.is_cuda else words.mv(factors)
+        total = total * _PRIME + found if number > 1 else found
     return total
+
+
+def _words(values: Tensor) -> Tensor:
+    """Return the bits of contiguous values (B, D) as (B, k) int64, several of them in a word if D allows."""
+    if values.dtype is torch.int64:
+        return values
+    size = values.element_size()
+    if values.shape[1] * size % _WORD == 0:
+        is_aligned = values.storage_offset() * size % _WORD == 0
+        return (values if is_aligned else values.clone()).view(torch.int64)
+    if values.dtype is torch.bool:
+        return values.long()
+    return (values.view(_INTEGERS[size]) if values.is_floating_point() else values).long()
 
 
 @lru_cache(maxsize=64)

@@ -156,3 +156,12 @@ def _restore(module: nn.Module, before: Mapping[str, Any], copies: Mapping[str, 
         elif copy is not None:
             value.clear()
             value.update(copy)
+
+
+def is_modal(module: nn.Module) -> bool:
+    """Whether training mode changes what a layer computes."""
+    if isinstance(module, nn.modules.batchnorm._NormBase):
+        return bool(module.track_running_stats)
+    if isinstance(module, nn.modules.dropout._DropoutNd):
+        return module.p > 0
+    return isinstance(module, nn.RReLU) or (isinstance(module, nn.RNNBase) and module.dropout > 0)

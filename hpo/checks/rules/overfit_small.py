@@ -23,9 +23,9 @@ _DIFFERENCE = 0.01
 def overfit_small(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Report a miss as a note: a small lr that learns in epochs need not learn in 60 steps."""
     assert seen.preflight is not None
-    memorized = seen.preflight.memorization
+    memorized, seconds = seen.preflight.memorization, seen.preflight.gave_up_after
     if memorized is None:
-        return []
+        return [] if math.isnan(seconds) else [_given_up(seconds)]
     if memorized.accuracy == 1.0:
         message = f"memorized {counted(memorized.examples, 'example')} in {counted(memorized.steps, 'step')}"
         return [passed("overfit_small", 1.0, 1.0, message)]
@@ -44,6 +44,12 @@ def overfit_small(seen: Observations, limits: Thresholds) -> list[Finding]:
     norm = "" if normalized else "; or use batch_norm: before"
     remedy = Remedy(f"raise lr if the loss hardly changed, lower it if it jumped{norm}")
     return [note("overfit_small", memorized.accuracy, 1.0, message, remedy)]
+
+
+def _given_up(seconds: float) -> Finding:
+    message = f"not known whether it memorizes a few examples: given up after {seconds:g} s of processor time"
+    remedy = Remedy("to know, train on one batch again and again: its loss must fall to 0")
+    return note("overfit_small", seconds, seconds, message, remedy)
 
 
 def looks_at_input(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -34,8 +34,8 @@ def init(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="cifar10, synthetic, or a folder with one folder of images per class. [default: cifar10 if "
-            "it is on this machine, otherwise synthetic]",
+            help="A data set by name, a folder with one folder of images per class, a table, an .npz file, "
+            "or package.module:function. [default: cifar10 if it is on this machine, otherwise synthetic]",
             show_default=False,
         ),
     ] = None,
@@ -83,7 +83,8 @@ _IMAGES = """\
 1. Which images?
    cifar10    60,000 photographs in 10 classes (170 MB, downloaded once)
    synthetic  images that hpo generates
-   or a folder of your own with one folder of images per class"""
+   or a folder of your own with one folder of images per class; a table (.csv), an .npz file, another
+   data set by name (mnist, svhn, digits ...), or package.module:function"""
 _LENGTH = """\
 2. How long?
    minutes on this machine, such as 30; or trials x epochs, such as 20x5"""
@@ -127,29 +128,47 @@ def _default_images() -> str:
     return "cifar10" if on_disk else "synthetic"
 
 
-def _images(name: str) -> Images:
-    """Return the images that ``name`` selects. Raises ``DataError`` if a folder contains no images."""
+def _images(what: str) -> Images:
+    """Return the images that ``what`` selects. Raises ``DataError`` if they cannot be used."""
+    import numpy as np
+
     from hpo.cli.console import print_warning
+    from hpo.config.image_format import AUTO, STANDARD
     from hpo.config.template import Images
     from hpo.data import synthetic
-    from hpo.data.folder import folder_source, list_images
+    from hpo.data.auto_format import auto_format, relative_cost
+    from hpo.data.overview import IMBALANCED, imbalance
+    from hpo.data.published import PUBLISHED
     from hpo.errors import UserError
     from hpo.files import is_utf8
-    from hpo.settings import expanded
+    from hpo.training.data_overview import named_images
+    from hpo.training.study_images import images_of
 
-    name = name.strip()
+    name, root = named_images(what.strip())
     if name == "cifar10":
-        return Images("cifar10", available=50_000, classes=10)
-    classes = len(synthetic.CLASSES)
+        return Images(name, available=50_000, classes=10)
     if name == "synthetic":
-        return Images("synthetic", available=synthetic.TRAIN_PER_CLASS * classes, classes=classes)
-    root = expanded(Path(name)).absolute()
-    if not is_utf8(root):
+        classes = len(synthetic.CLASSES)
+        return Images(name, available=synthetic.TRAIN_PER_CLASS * classes, classes=classes)
+    if name in PUBLISHED:
+        return Images(name, PUBLISHED[name].counts[0], PUBLISHED[name].class_count)
+    if root is not None and not is_utf8(Path(root)):
         raise UserError(f"a study file cannot hold the path {os.fsencode(root)!r}, which is not UTF-8")
-    found = folder_source(root)
-    for warning in found.warnings:
+    images = images_of(name, root)
+    source = images.source(STANDARD)
+    for warning in source.warnings:
         print_warning(warning)
-    return Images("folder", len(list_images(root).train), len(found.classes), str(root))
+    counts = np.bincount(source.decode().train.labels, minlength=len(source.classes)).tolist()
+    fields = {"image_size": AUTO, "resize": STANDARD.resize, "channels": AUTO}
+    form, _ = auto_format(fields, *images.survey())
+    return Images(
+        name,
+        available=sum(counts),
+        classes=len(source.classes),
+        root=root,
+        imbalanced=imbalance(counts) >= IMBALANCED,
+        cost=relative_cost(form),
+    )
 
 
 def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
@@ -162,9 +181,9 @@ def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
     if stderr().is_terminal:
         stderr().print("measuring this machine's training speed ...", style="dim")
     if isinstance(how_long, Length):
-        speed, length = pool_speed(how_long.trials), how_long
+        speed, length = pool_speed(how_long.trials) / images.cost, how_long
     else:
-        speed = pool_speed()
+        speed = pool_speed() / images.cost
         length = fitting_length(60 * how_long * speed, images)
     work = length.work(images)
     about = formatting.duration(work / speed)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from hpo.checks import judge as judging
-from hpo.checks.judge import CHECK_INTERVAL, Judge, replay, steps_to_round
+from hpo.checks.judge import CHECK_INTERVAL, Judge, is_round_due, replay, steps_to_round
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Severity
-from tests.helpers.observed import LIMITS, LN10, falling, layer, seen, snapshot
+from tests.helpers.observed import LIMITS, LN10, epochs, falling, layer, seen, setup, snapshot
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,36 @@ def test_a_training_without_preflight_can_be_replayed() -> None:
 
 
 def test_steps_to_round_grow_with_the_steps_so_far() -> None:
-    assert [steps_to_round(steps) for steps in (0, 999, 1000, 10_000)] == [20, 20, 20, 200]
+    assert [steps_to_round(steps) for steps in (0, 999, 1000, 10_000)] == [20, 83, 83, 833]
     step = rounds = 0
     while step < 100_000:
         step, rounds = step + steps_to_round(step), rounds + 1
-    assert rounds < 300
+    assert rounds < 100
+
+
+def test_rounds_after_epochs_get_rare_once_there_are_many() -> None:
+    rounds, judged = [], 0
+    for epoch in range(1, 1001):
+        if is_round_due(epoch, 10 * epoch, judged):
+            rounds.append(epoch)
+            judged = 10 * epoch
+    assert rounds[:30] == [*range(1, 31)]
+    assert len(rounds) < 150
+    assert rounds[-1] > 960
+
+
+def test_an_epoch_without_a_round_is_judged_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def check(seen: Observations, limits: Thresholds) -> list[Finding]:
+        calls.append(seen.steps)
+        return []
+
+    monkeypatch.setattr(judging, "DURING", (check,))
+    now = seen(curve=epochs([0.1] * 40), setup=setup(settings={}))
+    judge = Judge(LIMITS)
+    judge.during(now)
+    judge.after_epoch(now)
+    assert calls == [500]
+    judge.after(now)
+    assert calls == [500, 500]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hpo.data.cache import Source
-from hpo.data.table import table_images, table_source
+from hpo.data.table import table_listing, table_source
 from hpo.errors import DataError
 
 
@@ -43,7 +43,7 @@ def test_paths_are_relative_to_the_table(folder: Path) -> None:
     train, test = numbers(source)
     assert source.classes == ("a", "b") and sorted(train + test) == list(range(12)) and len(test) == 2
     assert "no test images, so 10% of each class was held out" in source.origin
-    assert len(table_images(folder / "labels.csv")) == 10
+    assert len(table_listing(folder / "labels.csv").train) == 10
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

@@ -1,0 +1,87 @@
+"""What ``hpo data`` shows: what a study would see of a folder, a table, or a data set by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo.config.datasets import is_dataset, similar
+from hpo.config.fields import HYPERPARAMETERS
+from hpo.config.image_format import AUTO, ImageFormat
+from hpo.config.write import flow
+from hpo.data.auto_format import auto_format
+from hpo.data.datasets import Files, resolve_auto
+from hpo.data.overview import IMBALANCED, Overview, overview_of_arrays, overview_of_files
+from hpo.errors import DataError
+from hpo.files import path_text
+from hpo.settings import expanded, settings
+from hpo.text import counted
+from hpo.training.study_images import images_of
+
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_ARRAYS = ".npz"
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """A data set as a study file names it, and what was found in it."""
+
+    dataset: str
+    root: str | None
+    origin: str
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+    overview: Overview
+
+    @property
+    def study(self) -> str:
+        """The lines of a study file that fit."""
+        root = f", data_root: {flow(self.root)}" if self.root else ""
+        lines = [f"fixed: {{dataset: {flow(self.dataset)}{root}}}"]
+        if self.overview.imbalance >= IMBALANCED:
+            lines.insert(0, "objective: balanced_accuracy")
+        return "\n".join(lines)
+
+
+def look_at(what: str) -> LookedAt:
+    """Read a folder, a table, an ``.npz`` file, a data set by name, or that of ``package.module:function``.
+
+    Raises ``DataError``, and ``ConfigurationError`` for a function that cannot be used.
+    """
+    name, root = named_images(what)
+    if name == "auto":
+        name, _ = resolve_auto(settings())
+    images = images_of(name, root)
+    survey, count = images.survey()
+    fields = {field: str(HYPERPARAMETERS[field].default) for field in ("image_size", "resize", "channels")}
+    form, reasons = auto_format({**fields, "image_size": AUTO, "channels": AUTO}, survey, count)
+    if isinstance(images, Files):
+        listing = images.listing
+        where = f"{path_text(images.root)}"
+        origin = (
+            f"images in {where}: {counted(len(listing.train), 'training image')}, "
+            f"{len(listing.test):,} for test"
+        )
+        origin += ", held out here" if listing.held_out else ""
+        return LookedAt(
+            name, root, origin, reasons, listing.warnings, overview_of_files(images.root, listing, form)
+        )
+    source = images.source(form)
+    width, height = survey.sizes[0]
+    native = ImageFormat(height, width, form.channels)
+    overview = overview_of_arrays(source.classes, source.decode, native, form)
+    return LookedAt(name, root, source.origin, reasons, source.warnings, overview)
+
+
+def named_images(what: str) -> tuple[str, str | None]:
+    """Return the data set and its ``data_root`` for what a person typed. Raises ``DataError``."""
+    path = expanded(Path(what)).absolute()
+    if path.is_dir():
+        return "folder", str(path)
+    if path.suffix.lower() in _TABLES:
+        return "table", str(path)
+    if path.suffix.lower() == _ARRAYS:
+        return "arrays", str(path)
+    if is_dataset(what):
+        return what, None
+    raise DataError(f"there is no folder, table or data set {what!r}; {similar(what)}")
