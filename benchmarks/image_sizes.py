@@ -9,7 +9,7 @@ ImageFolder and v2 transforms (random crop, flip, normalization), a DataLoader w
 fp32. `loader bf16` is the same in our precision and memory format. `bare` is a hand-written loop over
 augmented batches in memory, in our precision. Sides have their own processes and take turns. Ratios are
 medians of the rounds' ratios, of wall time, and of processor time (with that of the loaders' processes),
-which other load disturbs less.
+which other load disturbs less. Each side has one thread of PyTorch, as a worker of a study has.
 
 `memory` makes a folder of that many files (hard links to 2,000 drawn pictures, each decoded on its own), and
 runs a study on it with local workers. It gives the peaks of each process: `own` is anonymous memory
@@ -68,6 +68,7 @@ KEY = Key(0) / "image sizes"
 CPU = torch.device("cpu")
 CLASSES = 10
 BATCH = 64
+VAL = 0.03
 Epoch = Callable[[], int]
 """Train one epoch; the number of images."""
 
@@ -87,7 +88,7 @@ def draw(folder: Path, count: int, side: int, ending: str) -> None:
 
 def _configuration(arguments: argparse.Namespace) -> Configuration:
     return Configuration(
-        dataset="folder", batch_size=BATCH, val_fraction=0.02, schedule="constant", lr=0.01, epochs=100_000
+        dataset="folder", batch_size=BATCH, val_fraction=VAL, schedule="constant", lr=0.01, epochs=100_000
     )
 
 
@@ -105,7 +106,7 @@ def _network(side: int) -> nn.Module:
 
 def _data(arguments: argparse.Namespace, side: int) -> TrialData:
     dataset = _dataset(arguments, side)
-    rows = split(dataset.train_labels, dataset.classes, 0.02, None, KEY / "split")
+    rows = split(dataset.train_labels, dataset.classes, VAL, None, KEY / "split")
     return make_trial_data(_configuration(arguments), dataset, rows, CPU)
 
 
@@ -200,7 +201,9 @@ SIDES: dict[str, Callable[[argparse.Namespace, int], Epoch]] = {
 def _serve(name: str, arguments: argparse.Namespace, pipe: Connection) -> None:
     """A side's process: train an epoch at each size asked for; send images per second of wall and of CPU."""
     if not name.startswith("loader"):
-        prepare_process(available_cores())
+        prepare_process(arguments.threads)
+    else:
+        torch.set_num_threads(arguments.threads)
     epochs: dict[int, Epoch] = {}
     with contextlib.suppress(EOFError):
         while True:
@@ -247,7 +250,7 @@ def speed(arguments: argparse.Namespace) -> None:
         f"{resolve_precision('auto', CPU)}; {arguments.images} JPEG files; medians of n = {arguments.repeats}"
     )
     print(table(["side", "images/s of", *SIDES, *(f"ours / {name}" for name in [*SIDES][1:])], rows))
-    print(f"bars (wall time): {BARS}")
+    print(f"bars: {BARS}")
 
 
 def _rounds(side: int, pipes: dict[str, Connection], repeats: int) -> dict[str, list[tuple[float, float]]]:
@@ -354,6 +357,7 @@ def main() -> None:
     one.add_argument("--sizes", type=int, nargs="+", default=[64, 128])
     one.add_argument("--images", type=int, default=1024)
     one.add_argument("--repeats", type=int, default=5)
+    one.add_argument("--threads", type=int, default=1, help="of PyTorch on each side (default: 1)")
     other = parts.add_parser("memory")
     other.add_argument("--images", type=int, default=100_000)
     other.add_argument("--size", type=int, default=64)

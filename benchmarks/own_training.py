@@ -65,6 +65,7 @@ WORKERS = 2
 OVERHEAD_BARS = {"sqlite": 20.0, "postgresql": 30.0}
 """Processor time of the workers for a trial, in milliseconds."""
 SIDES = ("function", "objective", "jobs", "processes")
+ALL_SIDES = ("command", *SIDES)
 SAMPLE_SECONDS = 0.25
 
 
@@ -219,7 +220,7 @@ def times(engine: str, folder: Path, arguments: argparse.Namespace) -> Iterator[
 def overheads(engine: str, folder: Path, arguments: argparse.Namespace) -> Iterator[list[str]]:
     """Yield rows: what a trial takes that trains nothing."""
     few, many = arguments.few, arguments.many
-    sides = ("command", *SIDES)
+    sides = arguments.sides
     with server(engine, folder) as urls:
         runs: dict[tuple[str, int], list[Ran]] = defaultdict(list)
         for _ in range(arguments.repeats):
@@ -272,6 +273,9 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--engines", nargs="+", choices=OVERHEAD_BARS, default=list(OVERHEAD_BARS))
     parser.add_argument("--trainings", nargs="+", choices=TRAINING_NAMES, default=list(TRAINING_NAMES))
+    parser.add_argument(
+        "--sides", nargs="+", choices=ALL_SIDES, default=ALL_SIDES, help="of the part overhead"
+    )
     parser.add_argument("--trials", type=int, default=12, help="of the parts time and killed")
     parser.add_argument("--few", type=int, default=20)
     parser.add_argument("--many", type=int, default=100)

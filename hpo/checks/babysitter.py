@@ -344,7 +344,7 @@ class Babysitter:
         if self._left_out is not None:
             left_out, self.seen.is_unchanged = self._left_out, False
             self._guard.run(_LEFT_OUT, lambda: left_out.read_into(self.seen), None)
-        self.seen.updates = replace(self.seen.updates, moved=self._hooks.moved())
+        self._hooks.read_whole_motion()
         if self._is_own_loop:
             self._read_data(ended=True)
         self.seen.ended = True

@@ -136,6 +136,8 @@ class Dependence:
     """Of each class in the latest batches; NaN for a class without examples."""
     counts: tuple[int, ...] = ()
     """Examples of each class in them."""
+    several: float = math.nan
+    """Share of examples with none or several of the labels 0 and 1; NaN if labels are others."""
     moved: float = math.nan
     """Median over weights of the whole training's change, over their first norm."""
 

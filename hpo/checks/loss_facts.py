@@ -40,6 +40,8 @@ class LossFacts:
     """Log-probabilities along an axis that is not that of the classes."""
     broadcast: tuple[tuple[int, ...], ...] = ()
     """The shape of outputs, and the shape to which the loss broadcast them over the batch."""
+    far_is_likely: bool = False
+    """Whether the classes of a likelihood get distances as logits: the farthest is the likeliest."""
     normalizations: tuple[Normalization, ...] = ()
     """Every softmax of the network and the loss, without repetitions."""
 

@@ -231,6 +231,8 @@ class Observations:
     """Number of classes in each of the first batches."""
     batch_labels: int = 0
     """Number of labels in the largest of these; 0 if unknown."""
+    class_counts: list[int] = field(default_factory=list)
+    """(C,) examples of each class in the first batches."""
     mixed_classes: int = 0
     """Number of classes in all of these together; 0 if unknown."""
     inputs: TensorFacts | None = None
@@ -258,6 +260,9 @@ class Observations:
     """None for trainings of hpo's own, whose data hpo loads."""
     is_partial: bool = False
     """Whether the training was resumed without what had been measured of its data and first weights."""
+    carried: list[tuple[float, float]] = field(default_factory=list)
+    """Of single optimizers in the first steps: the cosines of the gradient that is used with the sum of what
+    backward added and what the step before left, and with what backward added alone."""
     is_interrupted: bool = False
     """Whether it ended between a forward pass and the step for that, in one of the first steps."""
     error: str = ""

@@ -24,6 +24,7 @@ from hpo.checks.rules.exploding_loss import diverging_loss, exploding_loss, stay
 from hpo.checks.rules.few_examples import few_examples
 from hpo.checks.rules.few_shades import few_shades
 from hpo.checks.rules.first_signal import first_signal
+from hpo.checks.rules.flat_loss import flat_loss
 from hpo.checks.rules.gradient_check import gradient_check
 from hpo.checks.rules.gradient_scale import gradient_scale
 from hpo.checks.rules.hidden_softmax import hidden_softmax
@@ -42,7 +43,13 @@ from hpo.checks.rules.loss_function import first_step_loss, loss_function
 from hpo.checks.rules.loss_gradient import loss_gradient
 from hpo.checks.rules.loss_graph import loss_graph
 from hpo.checks.rules.loss_kind import kind_of_loss
-from hpo.checks.rules.loss_sign import impossible_loss, less_likely, pushes_away, runaway_loss
+from hpo.checks.rules.loss_sign import (
+    impossible_loss,
+    less_likely,
+    lost_bound,
+    pushes_away,
+    runaway_loss,
+)
 from hpo.checks.rules.lost_signal import lost_signal
 from hpo.checks.rules.memorizes_only import memorizes_only
 from hpo.checks.rules.momentum import momentum
@@ -57,12 +64,18 @@ from hpo.checks.rules.overfitting import overfitting, rising_validation_loss
 from hpo.checks.rules.padding import padding
 from hpo.checks.rules.parameters import gradient_reaches, trained_parameters, untrained_parameters
 from hpo.checks.rules.plateau import plateau
-from hpo.checks.rules.regularization import heavy_decay, heavy_regularization, shrinking_weights
+from hpo.checks.rules.regularization import (
+    decayed_weights,
+    heavy_decay,
+    heavy_regularization,
+    shrinking_weights,
+)
 from hpo.checks.rules.risen_loss import risen_loss
 from hpo.checks.rules.rough_start import rough_start
 from hpo.checks.rules.same_batch import same_batch
 from hpo.checks.rules.saturated_units import saturated_units
 from hpo.checks.rules.schedule import schedule, schedule_at_end
+from hpo.checks.rules.several_labels import several_labels
 from hpo.checks.rules.shared_examples import shared_examples
 from hpo.checks.rules.softmax_over_batch import softmax_over_batch
 from hpo.checks.rules.sorted_labels import sorted_labels
@@ -104,7 +117,7 @@ DURING: tuple[Check, ...] = (
     *(gradient_scale, training_mode, stale_gradients, batch_composition, split_difference, norm_statistics),
     *(schedule, shrinking_weights, memorizes_only, loss_gradient, used_gradient, descent, undone_update),
     *(still_layers, diverging_loss, kind_of_loss, loss_graph, softmax_over_batch),
-    *(impossible_loss, pushes_away, runaway_loss, less_likely, padding, opponents),
+    *(impossible_loss, pushes_away, lost_bound, runaway_loss, less_likely, padding, opponents),
     *(layer_input, same_batch, validation_mode, changed_labels),
 )
 """In every round of checks (``steps_to_round``) and after every epoch."""
@@ -118,7 +131,7 @@ AFTER: tuple[Check, ...] = (
     *(unrelated_labels, alike_augmentation, class_recall, constant_outputs, constant_answer),
     *(sorted_labels, few_examples, step_count, alike_units, without_gradient, frozen_as_drawn),
     *(risen_loss, constant_classes, constant_inputs, turned_targets, first_signal),
-    *(labels, initial_loss, heavy_regularization, heavy_decay),
+    *(labels, initial_loss, heavy_regularization, heavy_decay, flat_loss, several_labels, decayed_weights),
 )
 """Once, on the finished training."""
 
@@ -164,6 +177,7 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     softmax_over_batch: frozenset({Fact.LOSS_GRAPH}),
     impossible_loss: frozenset({Fact.LOSS_GRAPH}),
     less_likely: frozenset({Fact.LOSS_GRAPH}),
+    lost_bound: frozenset({Fact.LOSS_GRAPH}),
     pushes_away: frozenset({Fact.OWN_LOOP}),
     padding: frozenset({Fact.OWN_LOOP}),
     opponents: frozenset({Fact.OWN_LOOP}),
@@ -226,6 +240,9 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     few_examples: _WHOLE | {Fact.SUPERVISED},
     constant_outputs: _WHOLE | {Fact.BATCH_LABELS},
     alike_augmentation: _WHOLE,
-    class_recall: _WHOLE | _CLASSES | {Fact.BATCH_LABELS},
+    class_recall: _WHOLE | {Fact.BATCH_LABELS},
+    several_labels: _WHOLE | {Fact.BATCH_LABELS},
+    flat_loss: _STEP | _WHOLE | {Fact.LOSS_GRAPH},
+    decayed_weights: _STEP | _WHOLE,
 }
 """The facts that each check needs; without them it is skipped."""

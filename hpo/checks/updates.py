@@ -52,3 +52,5 @@ class Updates:
     """Frozen weights that nothing but PyTorch's own initialization has drawn; empty if others are trained."""
     has_trained_weights: bool = True
     """Whether the optimizers have weights (dim >= 2), not only biases."""
+    shrunk: float = float("nan")
+    """Norm of the weights at the end over that of their first values, as the median of a sample."""

@@ -30,6 +30,8 @@ class Images:
     root: str | None = None
     imbalanced: bool = False
     """Whether accuracy would hide the rare classes."""
+    cost: float = 1.0
+    """Of training on one of them, over one of CIFAR-10's size."""
 
     @property
     def trained(self) -> int:

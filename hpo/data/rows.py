@@ -9,7 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from hpo.data.mapped import MappedPages
+from hpo.data.file_rows import FileRows, read_rows
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Rows:
 
     pixels: Tensor
     rows: Tensor
-    pages: MappedPages
-    """Those of ``pixels``."""
+    file: FileRows | None = None
+    """Reads ``pixels``."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -37,9 +37,7 @@ class Rows:
     def split(self, count: int) -> Iterator[Tensor]:
         """Yield copies of the images, ``count`` at a time; the last may be fewer."""
         for rows in self.rows.split(count):
-            chunk = self.pixels.index_select(0, rows)
-            self.pages.count(chunk.nbytes)
-            yield chunk
+            yield read_rows(self.pixels, rows, self.file)
 
 
 Images: TypeAlias = Tensor | Rows

@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 
+from hpo.config.image_format import ImageFormat, Resize
 from hpo.config.objective import Direction, Objective
 from hpo.config.study import MAIN, TEST
 from hpo.queries.workers import Work, study_workers
@@ -256,11 +257,22 @@ class StudyOverview:
     classes: int | None
     train_images: int | None
     class_counts: list[int] | None
+    image_height: int | None
+    image_width: int | None
+    image_channels: int | None
+    image_resize: Resize | None
     created_at: datetime
     stopped_at: datetime | None
     objective: str
     direction: Direction
     trials: tuple[TrialSummary, ...]
+
+    @property
+    def format(self) -> ImageFormat | None:
+        """What its images are made to; None for the user's own training."""
+        if not (self.image_height and self.image_width and self.image_channels and self.image_resize):
+            return None
+        return ImageFormat(self.image_height, self.image_width, self.image_channels, self.image_resize)
 
     @property
     def goal(self) -> Objective:

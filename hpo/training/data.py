@@ -19,7 +19,7 @@ from hpo.config.image_format import STANDARD, Shape
 from hpo.data.augmenter import Augmenter
 from hpo.data.cache import Make, preprocessed_images
 from hpo.data.datasets import Dataset
-from hpo.data.mapped import MappedPages
+from hpo.data.file_rows import FileRows, file_rows, read_rows
 from hpo.data.preprocess import AFFINE, Preprocessor
 from hpo.data.rows import Rows
 from hpo.data.split import Split
@@ -45,8 +45,8 @@ class ImageSet:
     """(n,) int64: the indices of this set's images in ``pixels``."""
     preprocessor: Preprocessor | None
     """None if ``pixels`` are already preprocessed."""
-    pages: MappedPages | None = None
-    """Those of ``pixels`` if they are mapped from a file."""
+    file: FileRows | None = None
+    """Reads ``pixels`` if they are mapped from a large file."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,10 +64,7 @@ class ImageSet:
         ``change`` transforms the pixels before they are preprocessed.
         """
         rows = self.rows.index_select(0, positions)
-        pixels = self.pixels.index_select(0, rows)
-        if self.pages is not None:
-            self.pages.count(pixels.nbytes)
-        pixels = change(pixels)
+        pixels = change(read_rows(self.pixels, rows, self.file))
         images = pixels.float() if self.preprocessor is None else self.preprocessor(pixels)
         return images, self.labels.index_select(0, rows)
 
@@ -130,8 +127,8 @@ def preprocessed_test_images(dataset: Dataset, preprocessor: Preprocessor, devic
     """Return the test split on ``device``, preprocessed like the training images."""
     labels = torch.from_numpy(np.array(dataset.test_labels)).to(device)
     rows = torch.arange(len(labels), device=device)
-    pages = MappedPages(dataset.test_images)
-    return ImageSet(_shared(dataset.test_images).to(device), labels, rows, preprocessor, pages)
+    file = file_rows(dataset.test_images) if device.type == "cpu" else None
+    return ImageSet(_shared(dataset.test_images).to(device), labels, rows, preprocessor, file)
 
 
 def _data_key(configuration: Configuration, dataset: Dataset, split: Split, device: torch.device) -> _Key:
@@ -154,16 +151,16 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
     pixels, labels = _on_device(dataset, device)
     train_rows = torch.from_numpy(split.train).to(device)
     val_rows = torch.from_numpy(split.val).to(device)
-    pages = MappedPages(dataset.train_images)
-    preprocessor = _fitted(configuration, Rows(pixels, train_rows, pages)).to(device)
+    file = file_rows(dataset.train_images) if device.type == "cpu" else None
+    preprocessor = _fitted(configuration, Rows(pixels, train_rows, file)).to(device)
     release_freed_memory()  # for zca ten matrices of 3072 x 3072
     # The product with such a matrix costs much of a training step: do it once per image, not every epoch.
     if preprocessor.is_matrix and not Augmenter(configuration).changes_pixels:
         rows = train_rows, val_rows
-        done, pages = _transformed(dataset.fingerprint, pixels, rows, preprocessor, pages)
-        train, val = _apart(done, pages, labels, *rows)
+        done, file = _transformed(dataset.fingerprint, pixels, rows, preprocessor, file)
+        train, val = _apart(done, file, labels, *rows)
     else:
-        train, val = (ImageSet(pixels, labels, rows, preprocessor, pages) for rows in (train_rows, val_rows))
+        train, val = (ImageSet(pixels, labels, rows, preprocessor, file) for rows in (train_rows, val_rows))
     data = TrialData(train, val, dataset.classes, preprocessor)
     release_freed_memory()
     return data
@@ -197,45 +194,43 @@ def _transformed(
     pixels: Tensor,
     parts: tuple[Tensor, Tensor],
     preprocessor: Preprocessor,
-    pages: MappedPages,
-) -> tuple[Tensor, MappedPages]:
+    file: FileRows | None,
+) -> tuple[Tensor, FileRows | None]:
     """Preprocess the images at the rows of both parts; on a CPU into a file that all workers share.
 
     float16 halves the memory; its 11 significant bits are more than bf16 training uses.
     """
     shape = (sum(len(rows) for rows in parts), *pixels.shape[1:])
-    chunks = partial(_chunks, pixels, parts, preprocessor, pages)
+    chunks = partial(_chunks, pixels, parts, preprocessor, file)
     if pixels.device.type == "cpu":
         name = _transformed_name(dataset, parts, preprocessor)
         make: Make = lambda: (chunk.numpy() for chunk in chunks())  # noqa: E731
         found = preprocessed_images(name, shape, make, settings().cache)
-        return _shared(found), MappedPages(found)
+        return _shared(found), file_rows(found)
     done = torch.empty(shape, dtype=torch.float16, device=pixels.device)
     filled = 0
     for chunk in chunks():
         done[filled : filled + len(chunk)] = chunk
         filled += len(chunk)
-    return done, pages
+    return done, None
 
 
 def _apart(
-    done: Tensor, pages: MappedPages, labels: Tensor, train: Tensor, val: Tensor
+    done: Tensor, file: FileRows | None, labels: Tensor, train: Tensor, val: Tensor
 ) -> tuple[ImageSet, ImageSet]:
     """Return the training and the validation images, which follow each other in ``done``."""
     places = torch.arange(len(done), device=done.device).split([len(train), len(val)])
     mine = labels.index_select(0, torch.cat([train, val]))
-    return ImageSet(done, mine, places[0], None, pages), ImageSet(done, mine, places[1], None, pages)
+    return ImageSet(done, mine, places[0], None, file), ImageSet(done, mine, places[1], None, file)
 
 
 def _chunks(
-    pixels: Tensor, parts: tuple[Tensor, Tensor], preprocessor: Preprocessor, pages: MappedPages
+    pixels: Tensor, parts: tuple[Tensor, Tensor], preprocessor: Preprocessor, file: FileRows | None
 ) -> Iterator[Tensor]:
     largest = torch.finfo(torch.float16).max
     for rows in parts:
         for chunk in rows.split(_CHUNK_IMAGES):
-            read = pixels.index_select(0, chunk)
-            pages.count(read.nbytes)
-            yield preprocessor(read).clamp_(-largest, largest).half()
+            yield preprocessor(read_rows(pixels, chunk, file)).clamp_(-largest, largest).half()
             beat()
 
 

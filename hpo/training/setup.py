@@ -14,7 +14,13 @@ from hpo.data.split import Fold, split
 from hpo.heartbeat import beat
 from hpo.rng import Key
 from hpo.training.batches import steps_per_epoch
-from hpo.training.data import ImageSet, TrialData, make_trial_data, preprocessed_test_images
+from hpo.training.data import (
+    ImageSet,
+    TrialData,
+    as_many_as_standard,
+    make_trial_data,
+    preprocessed_test_images,
+)
 from hpo.training.evaluate import Evaluation, evaluate
 from hpo.training.forward import logits_of
 from hpo.training.model_factory import build_model
@@ -23,7 +29,7 @@ from hpo.training.precision import Resolved, resolve_precision
 from hpo.training.users_metric import UsersMetric
 
 PROBE_IMAGES = 256
-"""Images that data-driven initializers and the checks before training see."""
+"""Images that data-driven initializers and the checks before training see; of large ones a quarter."""
 
 
 @dataclass(frozen=True)
@@ -128,5 +134,6 @@ def prepare(
 def _draw(images: ImageSet, key: Key, device: torch.device) -> tuple[Tensor, Tensor]:
     """Draw images at random, since a split may be sorted by class."""
     generator = torch.Generator().manual_seed(key.integer())
-    positions = torch.randperm(len(images), generator=generator)[:PROBE_IMAGES]
+    count = min(PROBE_IMAGES, max(PROBE_IMAGES // 4, as_many_as_standard(4 * PROBE_IMAGES, images.pixels)))
+    positions = torch.randperm(len(images), generator=generator)[:count]
     return images.batch(positions.to(device))

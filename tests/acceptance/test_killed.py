@@ -141,3 +141,21 @@ def test_a_trial_that_kills_its_workers_is_given_up(killable: KillableWorkers, s
     assert first == ("failed", "given up: 3 workers in a row died or hung in epoch 1 of this trial")
     assert second[0] == "complete"
     assert attempts(storage_url) == ["lost", "lost", "lost", "failed"]
+
+
+@pytest.mark.slow
+@SQLITE
+def test_a_killed_trial_on_gray_images_of_another_shape_is_resumed(
+    killable: KillableWorkers, storage_url: str
+) -> None:
+    other: dict[str, Any] = {"image_size": "16x24", "channels": "1", "resize": "pad"}
+    for name in ("calm", "s"):
+        submit(storage_url, name, **other)
+    assert killable.run(storage_url, "calm") == "exit 0"
+    assert killable.run(storage_url, "s", "checkpoint.replaced:3") == "signal 9"
+    assert killable.run(storage_url, "s") == "exit 0"
+    calm, killed = hashes(storage_url)
+    assert calm == killed
+    assert rows(storage_url, "SELECT DISTINCT image_height, image_width, image_channels FROM hpo_study") == [
+        (16, 24, 1)
+    ]

@@ -52,6 +52,7 @@ ON_BOTH = {
         "test_it_renews_each_third_of_the_lease",
         "test_the_thread_holds_the_lease_and_reports_when_it_is_lost",
     },
+    "test_optuna_trials": {"test_rows_of_a_trial_are_those_that_optuna_writes"},
     "test_plain_optuna": {
         "test_an_upgrade_reports_what_it_does_and_keeps_optunas_rows",
         "test_status_lists_the_study_and_query_reads_its_parameters",

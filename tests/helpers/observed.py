@@ -30,6 +30,7 @@ LN10 = math.log(10)
 
 CODE_FIXES = {
     *("remove_output_activation", "use_cross_entropy", "fix_loss_sign", "use_mean_reduction", "scale_input"),
+    "use_binary_cross_entropy",
     *("centre_input", "same_normalization", "fix_labels", "shuffle_batches", "unfreeze", "reattach"),
     *("give_all_parameters", "call_zero_grad", "call_step", "call_train", "fix_norm_momentum", "rebalance"),
     *(

@@ -104,7 +104,19 @@ def _order(kept: Kept) -> dict[str, float]:
     ranks = means.argsort().argsort().double()
     steps = torch.arange(len(ranks)).double()
     trend = float(torch.corrcoef(torch.stack([ranks, steps]))[0, 1])
-    return {"within": within / variance if variance > 0 else math.nan, "trend": abs(trend)}
+    return {
+        "within": within / variance if variance > 0 else math.nan,
+        "trend": max(abs(trend), abs(_concordance(means))),
+    }
+
+
+def _concordance(values: Tensor) -> float:
+    """Return the share of pairs that rise minus those that fall, of those that differ; 0 without any.
+
+    Rare classes leave most batches equal, whose ranks mean nothing.
+    """
+    signs = torch.triu(values[None, :] - values[:, None], 1).sign()
+    return float(signs.sum() / signs.abs().sum().clamp(min=1))
 
 
 def _keys(batches: Sequence[Batch]) -> NDArray[np.int64]:

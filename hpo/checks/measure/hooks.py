@@ -15,6 +15,7 @@ from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.audit import AUDIT, StepAuditor
+from hpo.checks.measure.carried import CARRIED, CarriedGradients
 from hpo.checks.measure.graphs import GRAPHS, GraphWatch
 from hpo.checks.measure.inputs import PASSES, ForwardMonitor
 from hpo.checks.measure.loss_graph import loss_facts
@@ -89,6 +90,7 @@ class LoopHooks:
             model, optimizers[:1], seen.setup.classes, lambda: self._forwards.is_paused, guard
         )
         self._graphs = GraphWatch(lambda: self._forwards.is_paused, guard)
+        self._carried = CarriedGradients(optimizers if updates else (), guard)
         self._opponents = OpponentMonitor(model, optimizers, lambda: self._forwards.is_paused, guard)
         self._parts = CalledParts(model, lambda: self._forwards.is_paused, guard, _PARTS)
         self._is_attached = False
@@ -112,6 +114,7 @@ class LoopHooks:
             self._handles.append(optimizer.register_step_pre_hook(self._pre_hook(number)))
             self._handles.append(optimizer.register_step_post_hook(self._post_hook(number)))
         self._guard.run(OPPONENTS, self._opponents.attach, None)
+        self._guard.run(CARRIED, self._carried.attach, None)
         with suppress(RuntimeError):  # ScriptModule: "register_forward_hook is not supported"
             self._forwards.attach()
             self._auditor.attach()
@@ -134,6 +137,7 @@ class LoopHooks:
         self._auditor.close()
         self._graphs.close()
         self._opponents.close()
+        self._carried.close()
 
     def _find_part(self) -> None:
         """After the first forward passes: follow the part that makes the outputs, if the model does not."""
@@ -182,6 +186,8 @@ class LoopHooks:
         self._seen, self._calm_until = seen, 0
         self._rates.rates = list(seen.updates.rates)
         self._auditor.resume(seen.optimizer_steps)
+        if seen.optimizer_steps:
+            self._carried.close()
         self._forwards.restore(state)
 
     def kept(self) -> dict[str, Any]:
@@ -238,6 +244,7 @@ class LoopHooks:
         self._seen.forwards += self._guard.run(PASSES, self._forwards.read, [])
         if not self._seen.opponents:
             self._seen.opponents = self._guard.run(OPPONENTS, self._opponents.read, [])
+        self._seen.carried += self._guard.run(CARRIED, self._carried.read, [])
         self._seen.audits += self._guard.run(AUDIT, self._auditor.read, [])
         self._guard.run(_MOTION, self._collect_updates, None)
 
@@ -251,9 +258,13 @@ class LoopHooks:
             carried_from=self._graphs.carried_from,
         )
 
-    def moved(self) -> float:
-        """Return how far the weights have moved from their first values, over their norm."""
-        return self._guard.run(_MOTION, self._motion.moved, math.nan)
+    def read_whole_motion(self) -> None:
+        """Add to the observations how far the weights are from their first values."""
+        self._guard.run(_MOTION, self._read_whole_motion, None)
+
+    def _read_whole_motion(self) -> None:
+        motion = self._motion
+        self._seen.updates = replace(self._seen.updates, moved=motion.moved(), shrunk=motion.shrunk())
 
     def _pre_hook(self, number: int) -> Hook:
         call = lambda *given: self._on_pre_step(number, *given)  # noqa: E731
@@ -283,6 +294,8 @@ class LoopHooks:
             self._before_step()
         elif self._probe is not None and self._is_chosen(self._seen.optimizer_steps):
             self._guard.run(_LAYERS, self._meter.measure_gradients, None)
+        if not self._carried.is_done:
+            self._guard.run(CARRIED, lambda: self._carried.before_step(number), None)
         if number == 0 and not self._auditor.is_done:
             closure = any(map(callable, (*given, *named.values())))
             self._guard.run(AUDIT, lambda: self._auditor.before_step(closure=closure), None)
@@ -290,13 +303,16 @@ class LoopHooks:
     def _on_post_step(self, number: int) -> None:
         if number == 0 and not self._auditor.is_done:
             self._guard.run(AUDIT, self._auditor.after_step, None)
+        if not self._carried.is_done:
+            self._guard.run(CARRIED, lambda: self._carried.after_step(number), None)
         self._stepped.add(number)
         if len(self._stepped) == len(self._optimizers):
             self._after_step()
 
     def _after_hand_made_step(self) -> None:
         """Take the report of a loss for the end of a step. Its gradients may still be there."""
-        self._guard.run(_PARTS, self._look_for_parts, None)
+        if self._seen.optimizer_steps < 2:
+            self._guard.run(_PARTS, self._look_for_parts, None)
         for call in (self._auditor.before_step, self._auditor.after_step):
             self._guard.run(AUDIT, call, None)
         if self._is_chosen(self._seen.optimizer_steps):
@@ -315,7 +331,8 @@ class LoopHooks:
             self._parts.attach()
 
     def _before_step(self) -> None:
-        self._guard.run(_PARTS, self._look_for_parts, None)
+        if self._seen.optimizer_steps < 2:
+            self._guard.run(_PARTS, self._look_for_parts, None)
         self._look()
         if self._updates:
             self._guard.run(_MOTION, self._motion_before, None)

@@ -17,6 +17,8 @@ from hpo.checks.loss_facts import LossFacts, LossTerm, Normalization
 _MOST_NODES = 3000
 """A graph is read as far as this; the loss comes first."""
 _MOST_TERMS = 16
+_NEAR = 6
+"""Nodes next to one in which its parts are looked for."""
 _LEAST_ROWS = 4
 """Fewer examples can equal another size by chance."""
 _LOSSES = {
@@ -44,7 +46,11 @@ _PARTS = {
     "LogSoftmax": "log_softmax",
     "LogSigmoid": "log_sigmoid",
     "Log": "log",
+    "Logsumexp": "log_sum_exp",
 }
+_BOUNDS = {"Minimum": "lower_bound", "Maximum": "upper_bound"}
+"""Of a ratio of probabilities times an advantage (Schulman et al. 2017, Proximal policy optimization)."""
+_DISTANCES = frozenset({"Cdist", "EuclideanDist", "Norm", "LinalgVectorNorm"})
 _RESHAPE = frozenset(
     {
         *("View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Select", "Slice", "Index"),
@@ -96,6 +102,7 @@ def loss_facts(loss: Tensor, step: int, made: Collection[object] = ()) -> LossFa
         missing_log=_first(map(_missing_log, heads)),
         wrong_axis=next(filter(None, map(_wrong_axis, heads)), None),
         broadcast=_broadcast(root, made),
+        far_is_likely=any(map(_is_far_likely, heads)),
         normalizations=_normalizations(root),
     )
 
@@ -171,6 +178,8 @@ def _summands(node: Any, sign: int, is_altered: bool) -> Iterator[tuple[Any, int
     given = [each for each in inputs if each is not None]
     if name == "Neg":
         yield given[0], -sign, is_altered
+    elif name == "Sub" and _is_log_probability(node):
+        return
     elif name in ("Add", "Sub", "Rsub"):
         alpha = -1 if _number(node, "_saved_alpha") < 0 else 1
         for place, each in enumerate(inputs):
@@ -203,6 +212,8 @@ def _kind(node: Any) -> str:
         return "parameter"
     if name in _MATRIX:
         return "linear"
+    if name in _BOUNDS and _is_clipped_ratio(node):
+        return _BOUNDS[name]
     return _PARTS.get(name, "other")
 
 
@@ -226,11 +237,58 @@ def _is_log_probability(node: Any) -> bool:
     name = _name(node)
     if name == "LogSoftmax":
         return True
-    if name == "Sub":  # x - x.logsumexp()
-        return any(_name(each) == "Logsumexp" for each in _inputs(node)[1:])
+    if name == "Sub":  # x - x.logsumexp(), x - log(sum(exp(x)))
+        return any(map(_is_log_sum, _inputs(node)[1:]))
     if name in ("Log", "Clamp"):  # log(clamp(p / p.sum()))
         return any(map(_is_log_probability, _inputs(node)))
     return name == "Div" and any(_name(each) == "Softmax" for each in _inputs(node)[:1])
+
+
+def _is_log_sum(node: Any) -> bool:
+    """Whether a node makes the logarithm of a sum of exponentials, some of which a mask may drop."""
+    path = ("Log", "Sum", "Exp")
+    if _name(node) != path[0]:
+        return _name(node) == "Logsumexp"
+    for expected in path[1:]:
+        given = _inputs(node)
+        while given and _name(given[0]) in _LINEAR | {"Mul", "Add"} and _name(given[0]) != expected:
+            given = _inputs(given[0])
+        if not given or _name(given[0]) != expected:
+            return False
+        node = given[0]
+    return True
+
+
+def _is_clipped_ratio(node: Any) -> bool:
+    """Whether one of the two numbers is the other, clipped, and both come from an exponential."""
+    names = [{_name(each) for each in islice(_all(given), _NEAR)} for given in _inputs(node)]
+    return (
+        len(names) == 2
+        and all("Exp" in each for each in names)
+        and sum("Clamp" in each for each in names) == 1
+    )
+
+
+def _is_far_likely(node: Any) -> bool:
+    """Whether a likelihood's softmax is of distances whose sign was not turned."""
+    if not _name(node).startswith("NllLoss") or _name(_source(node)) != "LogSoftmax":
+        return False
+    given, sign = _inputs(_source(node)), 1
+    while given:
+        node, name = given[0], _name(given[0])
+        if name in _DISTANCES or (name == "Pow" and _is_difference(_source(node))):
+            return sign > 0
+        is_rescaled = name in ("Pow", "Sqrt", "Clamp", "ClampMin", "Sum", "Mean")
+        is_temperature = name == "Div" and len(_inputs(node)) == 1
+        if name != "Neg" and name not in _RESHAPE and not is_rescaled and not is_temperature:
+            return False
+        sign *= -1 if name == "Neg" else 1
+        given = _inputs(node)
+    return False
+
+
+def _is_difference(node: Any) -> bool:
+    return _name(node) == "Sub" and len(_inputs(node)) == 2
 
 
 def _source(node: Any, through: frozenset[str] = _RESHAPE) -> Any:

@@ -21,6 +21,8 @@ _FEWEST_ROWS = 4
 _EQUAL = 0.995
 """Cosine of two gradients that are equal but for rounding, weights of classes or a little smoothing."""
 _CLOSE = 0.02
+_SEVERAL = 2
+"""Numbers of an example that a mask leaves."""
 _EXACT = 1e-3
 _STRAY = 0.05
 """Share of a padding class that may be elsewhere than at the end."""
@@ -142,7 +144,7 @@ def constant_loss(output: Tensor, gradient: Tensor, loss: Tensor) -> Tensor:
     """Return the squared error () that the best constant answer has in this batch; NaN for other losses.
 
     The gradient of c |outputs - targets|² tells both: c = |gradient|² / 4 loss.
-    The error is a mean, a sum, or a sum over all but the examples, or half of that.
+    The error is a mean, a sum, or a sum over all but the examples, or half of that; or a mean over a mask.
     """
     unknown = torch.full((), torch.nan, device=output.device)
     if output.shape != gradient.shape or not output.ndim or len(output) < _FEWEST_ROWS:
@@ -151,11 +153,15 @@ def constant_loss(output: Tensor, gradient: Tensor, loss: Tensor) -> Tensor:
     factor = gradient.square().sum() / (4 * loss)
     usual = torch.tensor([1.0, output.numel(), len(output)], device=output.device)
     products = torch.cat([factor * usual, 2 * factor * usual])
-    is_squared = ((products - 1).abs() < _EXACT).any() & ((gradient == 0).float().mean() < _CLOSE)
-    targets = output - gradient / (2 * factor)
-    spread = (targets - targets.mean(0)).square().sum() * len(output) / (len(output) - 1)
-    constant: Tensor = factor * spread
-    return torch.where(is_squared, constant, unknown)
+    asked = gradient != 0
+    is_whole = ((products - 1).abs() < _EXACT).any() & ((~asked).float().mean() < _CLOSE)
+    # One number of each example, chosen by an action, has a target that moves.
+    is_masked = ((factor * asked.sum() - 1).abs() < _EXACT) & (asked.sum() > _SEVERAL * len(output))
+    targets, count = output - gradient / (2 * factor), asked.sum(0)
+    mean = (targets * asked).sum(0) / count.clamp(min=1)
+    spread = ((targets - mean) * asked).square().sum(0) * count / (count - 1).clamp(min=1)
+    constant: Tensor = factor * spread.sum()
+    return torch.where(is_whole | is_masked, constant, unknown)
 
 
 def variety(output: Tensor) -> Tensor:

@@ -69,6 +69,13 @@ class MotionMeter:
         """Return the distance from the first sample over its norm; NaN if there is none."""
         return float(_ratio(_samples(self._weights), self._start)) if self._start else float("nan")
 
+    @torch.no_grad()
+    def shrunk(self) -> float:
+        """Return the norm of the sample over that of the first one; NaN if there is none."""
+        if not self._start:
+            return float("nan")
+        return float(_relative(_samples(self._weights), self._start))
+
 
 @dataclass
 class RateRecord:
@@ -122,8 +129,11 @@ def _samples(weights: Sequence[Tensor]) -> list[Tensor]:
 
 def _ratio(now: Sequence[Tensor], before: Sequence[Tensor]) -> Tensor:
     """Return the median of the changes over the norms; of weights that were not 0."""
-    changes = torch._foreach_norm(torch._foreach_sub(list(now), list(before)))
-    sizes = torch._foreach_norm(list(before))
+    return _relative(torch._foreach_sub(list(now), list(before)), before)
+
+
+def _relative(vectors: Sequence[Tensor], before: Sequence[Tensor]) -> Tensor:
+    changes, sizes = torch._foreach_norm(list(vectors)), torch._foreach_norm(list(before))
     device = changes[0].device
     change, size = (torch.stack([each.float().to(device) for each in some]) for some in (changes, sizes))
     return torch.where(size > 0, change / size, torch.full_like(size, torch.nan)).nanmedian()

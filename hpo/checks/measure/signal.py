@@ -32,6 +32,8 @@ def dependence_of(kept: Kept) -> Dependence:
     first = [each for each in _once(batches) if _is_labeled(each) and each.is_fresh]
     last = [each for each in kept.last if _is_labeled(each)]
     recalls, counts = _recalls(last)
+    if not counts:
+        recalls, counts = _binary_recalls(last)
     return Dependence(
         inputs=own,
         examples=count,
@@ -46,6 +48,7 @@ def dependence_of(kept: Kept) -> Dependence:
         spread=_spread(last),
         recalls=recalls,
         counts=counts,
+        several=_several(batches),
     )
 
 
@@ -137,6 +140,35 @@ def _spread(batches: Sequence[Batch]) -> float:
     known = [each.outputs.float() for each in batches if each.outputs is not None and len(each.outputs) > 1]
     sizes = [float(each.std(0).max() / each.abs().max().clamp(min=1e-30)) for each in known]
     return sorted(sizes)[len(sizes) // 2] if sizes else math.nan
+
+
+def _several(batches: Sequence[Batch]) -> float:
+    """Return the share of examples with none or several of the labels 0 and 1; NaN for other labels."""
+    given = [each.labels.cpu().double() for each in batches if each.labels is not None]
+    if not given or any(each.dim() != 2 or each.shape[1] < 2 for each in given):
+        return math.nan
+    rows = torch.cat(given) if len({each.shape[1] for each in given}) == 1 else torch.empty(0)
+    if not len(rows) or not bool(((rows == 0) | (rows == 1)).all()):
+        return math.nan
+    return float((rows.sum(1) != 1).double().mean())
+
+
+def _binary_recalls(batches: Sequence[Batch]) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Return the same for labels 0 and 1 and one output each: a logit, or a probability if all could be."""
+    pairs = [
+        (each.outputs[:, 0].float().cpu(), each.labels.reshape(-1).double().cpu())
+        for each in batches
+        if each.outputs is not None and each.labels is not None and each.width == 1
+    ]
+    if not pairs or any(len(outputs) != len(labels) for outputs, labels in pairs):
+        return (), ()
+    outputs, labels = (torch.cat(each) for each in zip(*pairs, strict=True))
+    if not bool(((labels == 0) | (labels == 1)).all()):
+        return (), ()
+    is_probability = bool(((outputs >= 0) & (outputs <= 1)).all())
+    named = outputs > (0.5 if is_probability else 0.0)
+    right = [(named == bool(value))[labels == value] for value in (0, 1)]
+    return tuple(float(each.double().mean()) for each in right), tuple(map(len, right))
 
 
 def _recalls(batches: Sequence[Batch]) -> tuple[tuple[float, ...], tuple[int, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -58,6 +60,9 @@ class StepRecord:
         batches, self._classes = self._classes, []
         if batches:
             counts = torch.stack(batches)
-            *by_batch, together = torch.cat([counts, counts.sum(0, keepdim=True)]).count_nonzero(1).tolist()
+            total = counts.sum(0, keepdim=True)
+            *by_batch, together = torch.cat([counts, total]).count_nonzero(1).tolist()
             seen.batch_classes += by_batch
             seen.mixed_classes = max(seen.mixed_classes, together)
+            now = total[0].tolist()
+            seen.class_counts = [a + b for a, b in zip_longest(seen.class_counts, now, fillvalue=0)]

@@ -13,6 +13,8 @@ from hpo.text import counted
 
 _LEAST_BATCHES = 5
 _USUAL_BATCH = 64
+_MOST = 0.7
+"""Share of a class in all of the first batches, above which the others are rare."""
 _SORTED = 2
 """With this few classes among the first examples, these were sorted, rather than the rest missing."""
 
@@ -52,10 +54,19 @@ def _few_in_all(seen: Observations) -> Finding:
     return note("batch_composition", value, float(seen.classes), message, remedy, cause="batch_composition")
 
 
+def _is_mixed(seen: Observations) -> bool:
+    """Whether most of the first batches have several classes: then all of them tell how frequent each is."""
+    return statistics.median(seen.batch_classes) > 1 and max(seen.class_counts) > _MOST * sum(
+        seen.class_counts
+    )
+
+
 def _expected(seen: Observations) -> float:
     """Return the expected number of classes in a shuffled batch; fewer than C if a few classes dominate."""
     counts = seen.preflight.labels.counts if seen.preflight else ()
     total, size = sum(counts), seen.batch_labels or int(seen.setup.settings.get("batch_size") or _USUAL_BATCH)
+    if len(seen.class_counts) > 1 and _is_mixed(seen):
+        counts, total = tuple(seen.class_counts), sum(seen.class_counts)
     if sum(count > 0 for count in counts) <= _SORTED:
         return seen.classes * (1 - (1 - 1 / seen.classes) ** size)
     return sum(1 - (1 - count / total) ** size for count in counts)

@@ -25,6 +25,7 @@ _VARIED = 0.03
 """Difference of the first outputs between examples over their size, above which they depend on the inputs."""
 _MOVED = 0.03
 """Change of the weights over their first norm, below which nothing was tried yet."""
+_SHRUNK = 0.2
 _WILD = 3.0
 """A loss of so many times the first may have ruined the network."""
 _OF_PLACES = ("language_model", "segmentation")
@@ -47,6 +48,8 @@ def constant_answer(seen: Observations, limits: Thresholds) -> list[Finding]:
         return []
     if not np.isfinite(losses).all() or seen.setup.optimizers > 1 or task(seen) == "reinforcement":
         return []
+    if seen.updates.shrunk < _SHRUNK and seen.setup.weight_decay:
+        return []  # `decayed_weights` reports this
     constant, last = statistics.mean(known), float(losses[-_WINDOW:].mean())
     if constant < _FLAT * seen.audits[0].loss or last < _NOTHING * constant or _still_falls(losses):
         return []

@@ -35,7 +35,10 @@ _KNOWN: tuple[tuple[str, str, Remedy], ...] = (
     ),
 )
 """A part of an error's text, its cause, and what to change."""
+_STEP = fix("call_step", "call zero_grad, backward and step, in this order")
 _OUT_OF_BOUNDS = "out of bounds"
+_MANY = 20
+"""Reported losses, which show that the loop went on."""
 _LOOK = Remedy("read the error: the loss must be one number, computed from the outputs, with labels that fit")
 
 
@@ -46,6 +49,11 @@ def interrupted(seen: Observations, limits: Thresholds) -> list[Finding]:
     total = seen.setup.total_steps
     if not seen.is_interrupted or seen.curve or (total is not None and seen.steps >= total):
         return []
+    if seen.steps >= _MANY and not seen.optimizer_steps:
+        message = (
+            f"{counted(seen.steps, 'loss was', 'losses were')} reported, but the optimizer never stepped"
+        )
+        return [warn("interrupted", seen.steps, 0.0, message, _STEP, cause="no_update", confidence=0.6)]
     message = f"the loop ended after {counted(seen.steps, 'step')}, between a forward pass and its step"
     if seen.reduction == "none":
         message += "; the loss function does not reduce, and backward() needs one number"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import passed, warn
+from hpo.checks.base import note, passed, warn
 from hpo.checks.chance import Chance, balanced_chance
 from hpo.checks.derived import constant_accuracy, tells_classes, val_chance
 from hpo.checks.facts import Fact, facts
@@ -16,6 +16,7 @@ from hpo.text import counted
 
 _FAR = 4.0
 """Standard deviations below the share of the most frequent class."""
+_MOST = 0.5
 _CLEARLY, _HARDLY = 0.2, 0.05
 """Shares of what is possible above guessing where the number of validation images is unknown."""
 
@@ -130,7 +131,8 @@ def _unclear(seen: Observations, limits: Thresholds, chance: Chance, accuracy: f
         f"{_guessing(seen, chance)}"
     )
     images = chance.images_to_tell(accuracy, limits.chance_sigmas)
-    return warn(
+    make = note if _recalls_all(seen) else warn
+    return make(
         "learned",
         accuracy,
         chance.limit(limits.chance_sigmas),
@@ -140,6 +142,14 @@ def _unclear(seen: Observations, limits: Thresholds, chance: Chance, accuracy: f
         cause="few_validation_images",
         confidence=0.3,
     )
+
+
+def _recalls_all(seen: Observations) -> bool:
+    """Whether most examples of each class are named right in the latest training batches."""
+    found = seen.data.dependence if seen.data is not None else None
+    if found is None or len(found.recalls) != seen.classes:
+        return False
+    return all(recall > _MOST for recall, count in zip(found.recalls, found.counts, strict=True) if count)
 
 
 def _is_even(seen: Observations, chance: Chance) -> bool:

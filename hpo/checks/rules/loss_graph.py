@@ -14,6 +14,7 @@ _CROSS_ENTROPY = fix(
     "use_cross_entropy", "use cross_entropy(logits, labels), or nll_loss of log_softmax(logits, 1)"
 )
 _SHAPES = fix("fix_shapes", "give outputs and labels the same shape, e.g. outputs.squeeze(1)")
+_NEAREST = fix("fix_loss_sign", "give the softmax negative distances: the nearest should be the likeliest")
 _Flaw = tuple[str, str, Remedy, float]
 """Cause, message, remedy, confidence."""
 
@@ -39,6 +40,9 @@ def _flaw(graph: LossFacts) -> _Flaw | None:
         axis, shape = graph.wrong_axis.dim, graph.wrong_axis.shape
         message = f"log_softmax runs along axis {axis} of {shape}, which is not that of the classes"
         return "wrong_loss", message, _CROSS_ENTROPY, 0.95
+    if graph.far_is_likely:
+        message = "the likelihood's softmax is of distances: the farthest class is the likeliest"
+        return "wrong_loss", message, _NEAREST, 0.9
     if graph.broadcast:
         before, after = graph.broadcast
         message = f"each output is compared with the labels of all examples: {before} broadcasts to {after}"

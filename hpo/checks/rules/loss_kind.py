@@ -30,10 +30,16 @@ _JUDGED: dict[str, tuple[str, str, Remedy]] = {
 }
 
 
+def _has_logits(seen: Observations) -> bool:
+    """Whether the graph of the loss shows no sigmoid below another: small logits may all be from 0 to 1."""
+    return bool(seen.loss_graphs) and not any(graph.twice for graph in seen.loss_graphs)
+
+
 def kind_of_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Report a loss whose gradient shows that it gets something else than it should."""
-    found = _JUDGED.get(loss_kind(seen))
-    if found is None:
+    kind = loss_kind(seen)
+    found = _JUDGED.get(kind)
+    if found is None or (kind == "bce_of_probabilities" and _has_logits(seen)):
         return []
     cause, message, remedy = found
     return [warn("kind_of_loss", 1.0, 0.0, message, remedy, cause=cause, confidence=0.95)]

@@ -20,6 +20,8 @@ _COMPARED = frozenset({"mse", "squared_error", "l1", "smooth_l1", "huber", "bce"
 """Terms that compare outputs with targets, so that less is better."""
 _NEVER_NEGATIVE = _COMPARED | {"square", "relu", "norm", "exp", "sigmoid", "softplus", "abs"}
 """Terms that cannot be below 0."""
+_BOUNDS = {"lower_bound": -1, "upper_bound": 1}
+"""The sign that the bound of a clipped policy objective has in a sound loss."""
 _DIVERGENCE = frozenset({"exp", "square", "other"})
 """Of the divergence of a normal distribution: exp(v) + m² - 1 - v."""
 _TINY = 1e-6
@@ -52,6 +54,9 @@ def impossible_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
         remedy = _RANGE if is_range else _SIGN
         return [make("loss_sign", lowest, 0.0, message, remedy, cause="wrong_loss", confidence=0.95)]
     is_game = task(seen) == "reinforcement"
+    if below.mean() > _ALWAYS and not is_game and all(map(_is_less_likely, seen.loss_graphs)):
+        message = f"the loss is {lowest:.3g}: it falls as the log-probabilities do"
+        return [make("loss_sign", lowest, 0.0, message, _SIGN, cause="wrong_loss", confidence=0.9)]
     if below.mean() > _ALWAYS and not is_game and all(map(_is_turned, seen.loss_graphs)):
         message = f"every part of the loss ({names}) has a minus sign: it falls to {lowest:.3g} as they grow"
         return [make("loss_sign", lowest, 0.0, message, _SIGN, cause="wrong_loss", confidence=0.85)]
@@ -73,6 +78,29 @@ def _cannot_be_negative(graph: LossFacts) -> bool:
 def _is_turned(graph: LossFacts) -> bool:
     """Whether all parts are squares and the like, and all are subtracted."""
     return bool(graph.terms) and all(term.kind in _NEVER_NEGATIVE and term.sign < 0 for term in graph.terms)
+
+
+def _is_less_likely(graph: LossFacts) -> bool:
+    """Whether all parts are logarithms of probabilities or of mixtures, and none is turned around."""
+    return bool(graph.terms) and all(
+        term.sign > 0 and (term.kind == "log_softmax" or (term.kind == "log_sum_exp" and not term.is_altered))
+        for term in graph.terms
+    )
+
+
+def lost_bound(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Report a clipped policy objective of the wrong sign: its lower bound is to rise, its upper to fall."""
+    bounds = [
+        (term.kind, term.sign)
+        for graph in seen.loss_graphs
+        for term in graph.terms
+        if term.kind in _BOUNDS and not term.is_altered
+    ]
+    if not bounds or any(sign != -_BOUNDS[kind] for kind, sign in bounds) or seen.setup.maximizes:
+        return []
+    which = "lower" if bounds[0][0] == "lower_bound" else "upper"
+    message = f"the {which} bound of the clipped objective is turned the wrong way: the policy gets worse"
+    return [warn("lost_bound", 1.0, 0.0, message, _SIGN, cause="wrong_loss", confidence=0.9)]
 
 
 def pushes_away(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -112,5 +140,7 @@ def less_likely(seen: Observations, limits: Thresholds) -> list[Finding]:
     terms = [term for graph in seen.loss_graphs for term in graph.terms if term.kind == "log_softmax"]
     if not terms or any(term.sign < 0 for term in terms) or seen.setup.maximizes:
         return []
+    if seen.labels is not None and np.nanmedian(seen.losses) > 0:
+        return []  # a factor turns them around
     message = "log-probabilities enter the loss with a plus sign: is this meant, e.g. are weights negated?"
-    return [note("less_likely", 1.0, 0.0, message, _SIGN, cause="wrong_loss", confidence=0.6)]
+    return [note("less_likely", 1.0, 0.0, message, _SIGN, cause="wrong_loss", confidence=0.4)]

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping
 
 from hpo.checks.base import note, warn
-from hpo.checks.derived import excessive_setting, has_learned
+from hpo.checks.derived import excessive_setting, fallen_share, has_learned, is_poor
 from hpo.checks.facts import Fact, facts
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
@@ -16,7 +16,10 @@ from hpo.records import Finding, Remedy
 _COUPLED = ("adam", "sgd", "rmsprop", "nadam", "radam", "adagrad", "adadelta", "adamax", "asgd")
 _OUTWEIGHS = 0.5
 """Weight decay that is part of the gradient; 1e-2 is much."""
-_SHRUNK = 0.2
+_SHRUNK, _NOTHING = 0.2, 1e-3
+_LONG = 0.3
+"""Change of the weights in a step over their norm."""
+_LEAST_STEPS, _FALLS = 20, 0.05
 _ALMOST_ALL = 0.9
 """Of a layer's units: networks that drop so many learn little."""
 
@@ -92,6 +95,39 @@ def shrinking_weights(seen: Observations, limits: Thresholds) -> list[Finding]:
             confidence=0.75,
         )
     ]
+
+
+def decayed_weights(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Report weights that decay has shrunk to a small part of their size while the loss did not fall.
+
+    Without weight decay, something else holds almost all weights near 0.
+    """
+    shrunk = seen.updates.shrunk
+    if not shrunk < _SHRUNK or seen.optimizer_steps < _LEAST_STEPS or not seen.steps:
+        return []
+    if not seen.setup.weight_decay and not shrunk < _NOTHING:
+        return []
+    if seen.setup.weight_decay and (_is_wild(seen) or (fallen_share(seen) > _FALLS and not is_poor(seen))):
+        return []
+    message = f"the weights have shrunk to {shrunk:.1g} of their size"
+    if not seen.setup.weight_decay:
+        remedy = Remedy("see what sets the weights: a limit on them may be far too small")
+        return [_shrunk(shrunk, message, remedy, "vanishing_gradients")]
+    message += f" with weight_decay {seen.setup.weight_decay:g}, and hardly anything was learned"
+    remedy = Remedy("set weight_decay to 5e-4 or less", {"weight_decay": 5e-4})
+    return [_shrunk(shrunk, message, remedy, "over_regularized")]
+
+
+def _is_wild(seen: Observations) -> bool:
+    """Whether gradients, not decay, made a step about as long as the weights."""
+    steps = [
+        each.ratio for each in seen.updates.motions if each.lr * seen.setup.weight_decay < each.ratio / 2
+    ]
+    return any(ratio > _LONG for ratio in steps)
+
+
+def _shrunk(shrunk: float, message: str, remedy: Remedy, cause: str) -> Finding:
+    return warn("decayed_weights", shrunk, _SHRUNK, message, remedy, cause=cause, confidence=0.8)
 
 
 def _use(seen: Observations, wanted: Mapping[str, object]) -> Remedy:

@@ -11,26 +11,42 @@ from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding
 
+_EQUAL, _DIFFERENT = 0.9999, 0.97
+"""Cosines of gradients: the same; not the same. Gradients of consecutive steps may be alike."""
+_LEAST = 2
+"""Steps that tell them apart."""
 _SAME, _CLOSE = 0.99, 0.05
 
 
 def stale_gradients(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare their size with the gradients of the previous step, in every observed pass."""
+    if _are_carried(seen):
+        return [_found(1.0, limits, "gradients of the step before are still in those that a step uses")]
     known = [each.stale_gradient for each in seen.forwards if math.isfinite(each.stale_gradient)]
     if not known or min(known) <= limits.stale_gradient or _uses_fresh_ones(seen):
         return []
-    return [
-        warn(
-            "stale_gradients",
-            min(known),
-            limits.stale_gradient,
-            "gradients of earlier steps are still there when backward begins: they accumulate",
-            fix("call_zero_grad", "call optimizer.zero_grad() before each backward"),
-            step=1,
-            cause="stale_gradients",
-            confidence=0.95,
-        )
-    ]
+    message = "gradients of earlier steps are still there when backward begins: they accumulate"
+    return [_found(min(known), limits, message)]
+
+
+def _are_carried(seen: Observations) -> bool:
+    """Whether the gradients of every step are the sum of its own and those before, and not its own."""
+    telling = [(both, new) for both, new in seen.carried if new < _DIFFERENT]
+    is_sum = all(both > _EQUAL for both, _ in telling)
+    return len(telling) >= _LEAST and is_sum and 2 * len(telling) >= len(seen.carried)
+
+
+def _found(value: float, limits: Thresholds, message: str) -> Finding:
+    return warn(
+        "stale_gradients",
+        value,
+        limits.stale_gradient,
+        message,
+        fix("call_zero_grad", "call optimizer.zero_grad() before each backward"),
+        step=1,
+        cause="stale_gradients",
+        confidence=0.95,
+    )
 
 
 def _uses_fresh_ones(seen: Observations) -> bool:

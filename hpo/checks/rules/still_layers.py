@@ -41,6 +41,8 @@ def still_layers(seen: Observations, limits: Thresholds) -> list[Finding]:
         found = _judge(layers, ends)
         if found is not None:
             cause, message, remedy = found
+            if cause == "vanishing_gradients" and _is_dead_behind(seen, name):
+                cause = "dead_units"
             return [
                 warn(
                     "still_layers",
@@ -55,6 +57,15 @@ def still_layers(seen: Observations, limits: Thresholds) -> list[Finding]:
                 )
             ]
     return []
+
+
+def _is_dead_behind(seen: Observations, name: str) -> bool:
+    """Whether no unit of a layer behind is alive: no gradient passes it."""
+    hidden = seen.snapshots[-1].hidden if seen.snapshots else ()
+    place = next((layer.position for layer in hidden if layer.name == name), -1)
+    return any(
+        layer.dead == 1 and layer.position > place and not layer.saturated > _ALIVE for layer in hidden
+    )
 
 
 def _judge(layers: Sequence[LayerStatistics], ends: str) -> tuple[str, str, Remedy] | None:

@@ -29,6 +29,8 @@ _SPREAD = 0.1
 """Deviation of outputs between examples over their size, below which they ignore their inputs."""
 _MOVED = 0.03
 """Change of the weights over their first norm, below which nothing was tried yet."""
+_ONE_CLASS = 0.98
+"""Share of the most frequent label above which the others are too few to tell."""
 _FLAT = 0.9
 """Share of a constant answer's loss above which nothing was learned."""
 _ABOVE = 2.0
@@ -45,7 +47,7 @@ def unrelated_labels(seen: Observations, limits: Thresholds) -> list[Finding]:
     found = seen.data.dependence
     if found.inputs > _CLEAR and found.val_inputs < _INDEPENDENT and found.val_examples >= _VAL_EXAMPLES:
         return [_mismatch(found, seen.steps)]
-    if found.inputs > _SOMETHING:
+    if found.inputs > _SOMETHING or found.largest > _ONE_CLASS:
         return []
     is_unrelated = found.inputs < _NOTHING and found.examples >= _EXAMPLES
     if is_unrelated and found.val_inputs > _SOMETHING:

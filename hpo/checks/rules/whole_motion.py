@@ -13,7 +13,7 @@ import numpy as np
 
 from hpo.checks.base import warn
 from hpo.checks.derived import fallen_share, learned_share
-from hpo.checks.facts import Fact, facts
+from hpo.checks.facts import Fact, facts, task
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import lower_lr, two_digits
 from hpo.config.thresholds import Thresholds
@@ -24,7 +24,8 @@ _FEWEST = 20
 _LITTLE, _ALMOST_NOTHING = 0.02, 1e-3
 """Shares of their size by which weights hardly moved; the second where the loss need not fall."""
 _FALLEN = 0.05
-_CLIPPED = 1e-3
+_CLIPPED, _TINY = 1e-3, 1e-6
+"""Lengths that gradients keep; the second where weights moved all the same."""
 _USUAL_RATE = 1e-3
 """SGD at this rate moves weights if there are gradients; optimizers that scale gradients move by the rate."""
 _PLAIN = ("sgd", "asgd", "rprop", "lbfgs")
@@ -39,18 +40,16 @@ def hardly_moved(seen: Observations, limits: Thresholds) -> list[Finding]:
     moved, steps, falls = seen.updates.moved, seen.optimizer_steps, Fact.LOSS_FALLS in facts(seen)
     if not _is_of_first_order(seen):
         return []
+    if _is_clipped_away(seen):
+        return [_clipped(seen, moved, _LITTLE, f"the loss did not fall in {counted(steps, 'step')}")]
     least = _LITTLE if falls else _ALMOST_NOTHING
     if steps < _FEWEST or not moved < least or seen.is_unchanged or _is_good(seen):
         return []
     if moved > _ALMOST_NOTHING and fallen_share(seen) > _FALLEN:
         return []
     message = f"the weights moved by only {moved:.1e} of their size in {counted(steps, 'step')}"
-    kept = [audit.gradient_scale for audit in seen.audits if math.isfinite(audit.gradient_scale)]
-    clipped = statistics.median(kept) if kept else 1.0
-    if clipped < _CLIPPED:
-        message = f"gradients are clipped to {clipped:.1e} of their length, and {message}"
-        remedy = Remedy("set gradient_clip to 1 or remove it", {"gradient_clip": 1.0})
-        return [_found("hardly_moved", moved, least, message, remedy, "schedule", 0.85)]
+    if _kept_length(seen) < _CLIPPED:
+        return [_clipped(seen, moved, least, message)]
     if moved == 0:
         return []  # by design, of most weights, in gradual unfreezing
     if seen.setup.optimizer in _PLAIN and seen.setup.lr >= _USUAL_RATE:
@@ -65,6 +64,25 @@ def hardly_moved(seen: Observations, limits: Thresholds) -> list[Finding]:
     lr = two_digits(seen.setup.lr * min(_ENOUGH / moved, _LARGEST_CHANGE))
     remedy = Remedy(f"raise lr to about {lr:g} (it was {seen.setup.lr:.3g})", {"lr": lr})
     return [_found("hardly_moved", moved, least, message, remedy, "lr_too_low", 0.8)]
+
+
+def _kept_length(seen: Observations) -> float:
+    """Return the share of their length that gradients keep until the step, in the median of the first."""
+    kept = [audit.gradient_scale for audit in seen.audits if math.isfinite(audit.gradient_scale)]
+    return statistics.median(kept) if kept else 1.0
+
+
+def _is_clipped_away(seen: Observations) -> bool:
+    """Whether only momentum and weight decay are left to move the weights, and the loss did not fall."""
+    is_game = seen.setup.optimizers > 1 or task(seen) == "reinforcement"
+    is_long = seen.optimizer_steps >= _FEWEST and not seen.is_unchanged
+    return is_long and not is_game and _kept_length(seen) < _TINY and fallen_share(seen) < _FALLEN
+
+
+def _clipped(seen: Observations, moved: float, least: float, outcome: str) -> Finding:
+    message = f"gradients are clipped to {_kept_length(seen):.1e} of their length, and {outcome}"
+    remedy = Remedy("set gradient_clip to 1 or remove it", {"gradient_clip": 1.0})
+    return _found("hardly_moved", moved, least, message, remedy, "schedule", 0.85)
 
 
 def wild_start(seen: Observations, limits: Thresholds) -> list[Finding]:

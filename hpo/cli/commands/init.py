@@ -133,9 +133,10 @@ def _images(what: str) -> Images:
     import numpy as np
 
     from hpo.cli.console import print_warning
-    from hpo.config.image_format import STANDARD
+    from hpo.config.image_format import AUTO, STANDARD
     from hpo.config.template import Images
     from hpo.data import synthetic
+    from hpo.data.auto_format import auto_format, relative_cost
     from hpo.data.overview import IMBALANCED, imbalance
     from hpo.data.published import PUBLISHED
     from hpo.errors import UserError
@@ -158,7 +159,16 @@ def _images(what: str) -> Images:
     for warning in source.warnings:
         print_warning(warning)
     counts = np.bincount(source.decode().train.labels, minlength=len(source.classes)).tolist()
-    return Images(name, sum(counts), len(source.classes), root, imbalance(counts) >= IMBALANCED)
+    fields = {"image_size": AUTO, "resize": STANDARD.resize, "channels": AUTO}
+    form, _ = auto_format(fields, *images.survey())
+    return Images(
+        name,
+        available=sum(counts),
+        classes=len(source.classes),
+        root=root,
+        imbalanced=imbalance(counts) >= IMBALANCED,
+        cost=relative_cost(form),
+    )
 
 
 def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
@@ -171,9 +181,9 @@ def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
     if stderr().is_terminal:
         stderr().print("measuring this machine's training speed ...", style="dim")
     if isinstance(how_long, Length):
-        speed, length = pool_speed(how_long.trials), how_long
+        speed, length = pool_speed(how_long.trials) / images.cost, how_long
     else:
-        speed = pool_speed()
+        speed = pool_speed() / images.cost
         length = fitting_length(60 * how_long * speed, images)
     work = length.work(images)
     about = formatting.duration(work / speed)

@@ -82,7 +82,10 @@ def total_cost(data: ReportData) -> tuple[float, int]:
 def _images(overview: StudyOverview) -> list[Block]:
     if not overview.dataset:
         return []
-    return [Facts((("images", overview.dataset_origin), ("image fingerprint", overview.dataset_fingerprint)))]
+    form = overview.format
+    size = f"; {form.text}, made to fit by {form.resize}" if form else ""
+    images = overview.dataset_origin + size
+    return [Facts((("images", images), ("image fingerprint", overview.dataset_fingerprint)))]
 
 
 def reproduce_section(data: ReportData) -> Section:

@@ -46,6 +46,8 @@ def _seen() -> Observations:
         opponents=[1.5],
         batch_classes=[9, 10],
         batch_labels=32,
+        class_counts=[3, 29],
+        carried=[(1.0, 1 / 3)],
         mixed_classes=10,
         inputs=TensorFacts((64, 3, 8, 8), True, -1.0, 1.0, 1 / 3),
         labels=TensorFacts((64,), False, 0.0, 9.0),
@@ -57,7 +59,9 @@ def _seen() -> Observations:
         still_frozen=("d",),
         unreached=("e",),
         is_unchanged=True,
-        updates=Updates((Rate(0, 0.1),), (Motion(0, 0.1, 1 / 3),), math.nan, (1,), True, True, ("f",), 8, 0),
+        updates=Updates(
+            (Rate(0, 0.1),), (Motion(0, 0.1, 1 / 3),), math.nan, (1,), True, True, ("f",), 8, 0, shrunk=1 / 3
+        ),
         data=DataFacts(
             Batches(400, 1),
             validations=[ValidationPasses(1, 3, 3, 0)],

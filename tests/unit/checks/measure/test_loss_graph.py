@@ -149,3 +149,34 @@ def test_softmax_in_the_network_is_listed_with_its_axis() -> None:
 
 def test_a_loss_without_a_graph_shows_nothing() -> None:
     assert loss_facts(torch.tensor(1.0), 0) is None
+
+
+def test_distances_as_logits_of_a_likelihood() -> None:
+    codes, centers = logits(), LAYER(torch.randn(5, 3))
+    own = torch.randint(5, (8,))
+    apart = [torch.cdist(codes, centers), ((codes[:, None] - centers[None]) ** 2).sum(2)]
+    for distance in (apart[0] ** 2 / 0.5, apart[1]):
+        assert loss_facts(F.cross_entropy(distance, own), 0).far_is_likely  # type: ignore[union-attr]
+        assert not loss_facts(F.cross_entropy(-distance, own), 0).far_is_likely  # type: ignore[union-attr]
+    assert not loss_facts(F.cross_entropy(codes @ centers.T, own), 0).far_is_likely  # type: ignore[union-attr]
+
+
+def test_clipped_policy_objectives_have_their_bound_for_a_term() -> None:
+    old, gain = torch.randn(8), torch.randn(8)
+
+    def ratio() -> Tensor:
+        return (logits().log_softmax(1)[:, 0] - old).exp()
+
+    first, second = ratio(), ratio()
+    lower = -torch.min(first * gain, first.clamp(0.8, 1.2) * gain).mean()
+    upper = torch.max(-gain * second, -gain * second.clamp(0.8, 1.2)).mean()
+    assert read(lower).terms == (LossTerm("lower_bound", -1, False),)
+    assert read(upper).terms == (LossTerm("upper_bound", 1, False),)
+    twins = torch.min(values(), values()).mean()
+    assert read(twins).kinds() == {"other"}
+
+
+def test_log_probabilities_by_hand_are_log_probabilities() -> None:
+    likeness, mask = logits(), torch.ones(8, 4)
+    by_hand = likeness - (likeness.exp() * mask).sum(1, keepdim=True).log()
+    assert read((mask * by_hand).sum(1).mean()).kinds() == {"log_softmax"}

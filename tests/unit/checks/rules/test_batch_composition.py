@@ -30,3 +30,11 @@ def test_sorted_images_show_few_classes_before_training_too() -> None:
 @pytest.mark.parametrize(("classes", "found"), [([], 0), ([1] * 4, 0), ([1] * 5, 1)])
 def test_batch_composition_a_handful_of_batches_reports_nothing(classes: list[int], found: int) -> None:
     assert len(batch_composition(seen(batch_classes=classes), LIMITS)) == found
+
+
+def test_batch_composition_rare_classes_are_not_in_every_batch() -> None:
+    few = {"batch_classes": [3] * 6, "batch_labels": 64}
+    one(batch_composition(seen(**few), LIMITS), "warn", "batch_composition")
+    assert batch_composition(seen(**few, class_counts=[365, 4, 3, 3, 3, 2, 1, 1, 1, 1]), LIMITS) == []
+    even = {**few, "class_counts": [38] * 10}
+    one(batch_composition(seen(**even), LIMITS), "warn", "batch_composition")

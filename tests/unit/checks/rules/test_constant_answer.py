@@ -102,3 +102,17 @@ def test_constant_loss_is_unknown_of_other_losses(error: Callable[[Tensor, Tenso
     loss = error(output, targets)
     loss.backward()
     assert output.grad is not None and constant_loss(output, output.grad, loss).isnan()
+
+
+def test_constant_loss_of_what_a_mask_leaves() -> None:
+    torch.manual_seed(0)
+    output, targets = torch.randn(64, 8, requires_grad=True), 3 * torch.randn(64, 8)
+    mask = (torch.rand(64, 8) < 0.5).float()
+    loss = (mask * (output - targets) ** 2).sum() / mask.sum()
+    loss.backward()
+    assert output.grad is not None
+    assert float(constant_loss(output, output.grad, loss.detach())) == pytest.approx(9, rel=0.15)
+    chosen = torch.zeros(64, 8).scatter_(1, torch.randint(8, (64, 1)), 1)
+    output.grad, loss = None, (chosen * (output - targets) ** 2).sum() / 64
+    loss.backward()
+    assert constant_loss(output, output.grad, loss.detach()).isnan()  # type: ignore[arg-type]

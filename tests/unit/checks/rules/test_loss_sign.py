@@ -14,7 +14,13 @@ from torch.nn import functional as F
 import hpo
 from hpo.checks.loss_facts import LossFacts, LossTerm
 from hpo.checks.observations import Observations, Task, TensorFacts
-from hpo.checks.rules.loss_sign import impossible_loss, less_likely, pushes_away, runaway_loss
+from hpo.checks.rules.loss_sign import (
+    impossible_loss,
+    less_likely,
+    lost_bound,
+    pushes_away,
+    runaway_loss,
+)
 from tests.helpers.observed import LIMITS, audit, one, seen, setup
 
 MSE = LossTerm("mse", 1, False)
@@ -130,3 +136,22 @@ def test_a_loop_with_a_loss_of_the_wrong_sign(name: str) -> None:
     blamed = {each.cause for each in sitter.findings if each.severity in ("warn", "fatal")}
     assert blamed == ({cause} if cause else set())
     assert not math.isnan(sitter.seen.audits[0].pull)
+
+
+def test_impossible_loss_log_probabilities_that_are_to_fall() -> None:
+    likely = LossTerm("log_softmax", 1, True)
+    below = observed(falling(-4, -8), likely, task="classification")
+    one(impossible_loss(below, LIMITS), "warn", "wrong_loss")
+    for other in (LossTerm("log_softmax", -1, True), LossTerm("log_softmax", 1, True)):
+        above = observed(falling(4, 1), other, task="classification")
+        assert impossible_loss(above, LIMITS) == []
+    assert impossible_loss(observed(falling(-4, -8), likely, task="reinforcement"), LIMITS) == []
+
+
+@pytest.mark.parametrize(("kind", "sound"), [("lower_bound", -1), ("upper_bound", 1)])
+def test_lost_bound_the_bound_of_a_clipped_objective_has_a_sign(kind: str, sound: int) -> None:
+    losses = falling(1, 0.5)
+    one(lost_bound(observed(losses, LossTerm(kind, -sound, False), MSE), LIMITS), "warn", "wrong_loss")
+    assert lost_bound(observed(losses, LossTerm(kind, sound, False), MSE), LIMITS) == []
+    assert lost_bound(observed(losses, LossTerm(kind, -sound, True)), LIMITS) == []
+    assert lost_bound(observed(losses, MSE), LIMITS) == []

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hpo.checks.preflight import Snapshot
-from hpo.checks.rules.regularization import _SHRUNK, heavy_regularization, shrinking_weights
-from tests.helpers.observed import LIMITS, LN10, NAN, layer, one, preflight, probed, seen, setup, snapshot
+from hpo.checks.rules.regularization import (
+    _SHRUNK,
+    decayed_weights,
+    heavy_regularization,
+    shrinking_weights,
+)
+from hpo.checks.updates import Motion, Updates
+from tests.helpers.observed import (
+    LIMITS,
+    LN10,
+    NAN,
+    epochs,
+    layer,
+    one,
+    preflight,
+    probed,
+    seen,
+    setup,
+    snapshot,
+)
 
 
 def settings(name: str, value: float | None) -> dict[str, Any]:
@@ -78,3 +97,21 @@ def test_regularization_unknown_weights_report_nothing() -> None:
     for first, last in ((NAN, 0.1), (1.0, NAN), (0.0, 0.0)):
         assert shrinking_weights(seen(snapshots=[weighing(first), weighing(last)]), LIMITS) == []
     assert shrinking_weights(seen(snapshots=[weighing(0.1)]), LIMITS) == []
+
+
+def test_decayed_weights_hardly_anything_is_left_and_nothing_was_learned() -> None:
+    decayed = {"setup": setup(weight_decay=30.0), "losses": np.full(100, 1.0), "optimizer_steps": 100}
+    shrunk = Updates(shrunk=0.1)
+    found = one(decayed_weights(seen(**decayed, updates=shrunk), LIMITS), "warn", "over_regularized")
+    assert found.remedy.change == {"weight_decay": 5e-4}
+    assert decayed_weights(seen(**decayed, updates=Updates(shrunk=0.3)), LIMITS) == []
+    falls = {**decayed, "losses": np.linspace(1, 0.5, 100), "curve": epochs([0.9])}
+    assert decayed_weights(seen(**falls, updates=shrunk), LIMITS) == []
+    wild = Updates(shrunk=0.1, motions=(Motion(0, 1e-3, 0.5),))
+    assert decayed_weights(seen(**decayed, updates=wild), LIMITS) == []
+
+
+def test_decayed_weights_without_decay_something_else_holds_them_near_0() -> None:
+    limited = {"setup": setup(weight_decay=0.0), "losses": np.full(100, 1.0), "optimizer_steps": 100}
+    one(decayed_weights(seen(**limited, updates=Updates(shrunk=1e-5)), LIMITS), "warn", "vanishing_gradients")
+    assert decayed_weights(seen(**limited, updates=Updates(shrunk=0.1)), LIMITS) == []

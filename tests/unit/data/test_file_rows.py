@@ -1,4 +1,4 @@
-"""Large mapped files are unmapped now and then, and read the same."""
+"""Large mapped files are read without being mapped, and the same."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from hpo.config.configuration import Configuration
-from hpo.data import mapped
-from hpo.data.mapped import MappedPages
+from hpo.data import file_rows as module
+from hpo.data.file_rows import file_rows, read_rows
 from hpo.data.matrices import refuse_large_matrices
 from hpo.data.preprocess import AFFINE, Preprocessor
 from hpo.data.rows import Rows
@@ -43,22 +43,30 @@ def resident(array: np.ndarray) -> int:
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux only")
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
-def test_pages_that_were_read_are_unmapped_and_read_again(
+def test_images_of_a_large_file_are_read_without_mapping_it(
     pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mapped, "LARGE", 100_000)
-    monkeypatch.setattr(mapped, "_READ_BETWEEN", 5 * 12_288)
-    whole = torch.from_numpy(pixels)
-    images = ImageSet(whole, torch.arange(40), torch.arange(40), None, MappedPages(pixels))
-    before = np.array(pixels)
-    assert resident(pixels) >= 40 * 12
-    for place in range(4):
-        read, _ = images.batch(torch.tensor([place]))
-        assert np.array_equal(read[0].numpy(), before[place])
-    assert resident(pixels) >= 40 * 12
-    images.batch(torch.tensor([4]))
-    assert resident(pixels) == 0
-    assert np.array_equal(pixels, before)
+    assert file_rows(pixels) is None
+    monkeypatch.setattr(module, "LARGE", 100_000)
+    images = ImageSet(torch.from_numpy(pixels), torch.arange(40), torch.arange(40), None, file_rows(pixels))
+    places = torch.tensor([39, 0, 7, 7])
+    before = resident(pixels)
+    read, labels = images.batch(places)
+    assert resident(pixels) == before < 40 * 12
+    assert np.array_equal(read.numpy(), pixels[places.numpy()]) and torch.equal(labels, places)
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_halves_are_read_as_they_are_and_a_file_that_is_gone_by_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LARGE", 1)
+    np.save(tmp_path / "a.npy", np.arange(48, dtype=np.float16).reshape(4, 3, 2, 2))
+    halves = np.load(tmp_path / "a.npy", mmap_mode="r")
+    whole, rows = torch.from_numpy(halves), torch.tensor([3, 1])
+    assert torch.equal(read_rows(whole, rows, file_rows(halves)), whole[rows])
+    (tmp_path / "a.npy").unlink()
+    assert file_rows(halves) is None
 
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
@@ -66,7 +74,7 @@ def test_pages_that_were_read_are_unmapped_and_read_again(
 def test_statistics_in_chunks_are_those_of_a_copy(pixels: np.ndarray, kind: str) -> None:
     small = torch.from_numpy(pixels[:, :, :8, :8].copy())
     rows = torch.tensor([7, 3, 3, *range(9, 39)])
-    chunked = Rows(small, rows, MappedPages(pixels))
+    chunked = Rows(small, rows)
     configuration = Configuration(preprocessing=kind)  # type: ignore[arg-type]
     one, other = (Preprocessor.fit(configuration, each) for each in (chunked, small[rows]))
     assert all(torch.equal(one.state()[name], part) for name, part in other.state().items())
