@@ -32,7 +32,7 @@ _SHOWN = 5  # classes named in one line
 
 @dataclass(frozen=True)
 class Dataset:
-    """RawImages (N, C, H, W) uint8 in read-only memory maps, and labels (N,) int64.
+    """Images (N, C, H, W) uint8 in read-only memory maps, and labels (N,) int64.
 
     ``fingerprint`` is the SHA-256 of classes, labels and pixels; ``origin`` describes their source.
     ``warnings`` are what the user should know of them before training.
@@ -110,7 +110,7 @@ class RawImages(Protocol):
 
 @dataclass(frozen=True)
 class Decodable:
-    """RawImages that are decoded to one format, whatever is wanted, and then made to fit."""
+    """Images that are decoded to one format, whatever is wanted, and then made to fit."""
 
     native: Source
 
