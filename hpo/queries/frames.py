@@ -82,6 +82,10 @@ class Results:
         """Return one row per epoch."""
         return self._frame("curves", study)
 
+    def classes(self, study: str | None = None) -> DataFrame:
+        """Return one row per trial and class: what the best epoch predicts for the validation images."""
+        return self._frame("classes", study)
+
     def layers(self, study: str | None = None) -> DataFrame:
         """Return one row per layer and probe."""
         return self._frame("layers", study)
