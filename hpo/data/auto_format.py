@@ -69,9 +69,11 @@ def auto_format(
     if fields["image_size"] == AUTO and found.sizes:
         height, width, why = _auto_size(found, images)
         form = ImageFormat(height, width)
+        seconds = epoch_seconds(form, images)
+        takes = f"about {duration(seconds)}" if seconds >= 1 else "less than a second"
         reasons.append(
-            f"image_size: auto is {form.size}: {why}; an epoch of the default network takes about "
-            f"{duration(epoch_seconds(form, images))} on this machine"
+            f"image_size: auto is {form.size}: {why}; an epoch of the default network takes {takes} on this "
+            "machine"
         )
     return ImageFormat(height, width, channels, given.resize), tuple(reasons)
 

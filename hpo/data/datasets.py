@@ -96,7 +96,7 @@ def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], s
     return "synthetic", f"CIFAR-10 is not in {settings.data} and cannot be downloaded ({refusal})"
 
 
-class Images(Protocol):
+class RawImages(Protocol):
     """The images of a study before their format is chosen."""
 
     def survey(self) -> tuple[Surveyed, int]:
@@ -115,12 +115,12 @@ class Decodable:
     native: Source
 
     def survey(self) -> tuple[Surveyed, int]:
-        """See ``Images``."""
+        """See ``RawImages``."""
         form = self.native.format
         return Surveyed(((form.width, form.height),), form.channels == 3, False), self.native.count
 
     def source(self, form: ImageFormat) -> Source:
-        """See ``Images``."""
+        """See ``RawImages``."""
         return in_format(self.native, form)
 
 
@@ -133,7 +133,7 @@ class Files:
     make_source: Callable[[Path, ImageFormat], Source]
 
     def survey(self) -> tuple[Surveyed, int]:
-        """See ``Images``."""
+        """See ``RawImages``."""
         files = [Path(each.path) for each in self.listing.train]
         return survey(files), len(files)
 
@@ -143,11 +143,11 @@ class Files:
         return self.list_images(self.root)
 
     def source(self, form: ImageFormat) -> Source:
-        """See ``Images``."""
+        """See ``RawImages``."""
         return self.make_source(self.root, form)
 
 
-def find_images(name: str, root: Path | None, settings: Settings) -> Images:
+def find_images(name: str, root: Path | None, settings: Settings) -> RawImages:
     """Return the images of a data set; ``root`` is the ``data_root`` of the user's own files.
 
     Raises ``DataError`` if the data set is unknown, or its files are missing or damaged.
@@ -160,7 +160,7 @@ def find_images(name: str, root: Path | None, settings: Settings) -> Images:
     return _FOUND[name](root or Path(), settings.data)
 
 
-_Find: TypeAlias = Callable[[Path, Path], Images]
+_Find: TypeAlias = Callable[[Path, Path], RawImages]
 _FOUND: dict[str, _Find] = {
     "cifar10": lambda _, data: Decodable(cifar10_source(data)),
     **{name: lambda _, data, name=name: Decodable(published_source(name, data)) for name in PUBLISHED},  # type: ignore[misc]
@@ -181,7 +181,7 @@ def load_dataset(name: str, form: ImageFormat, *, root: Path | None = None, sett
     return load_images(name, find_images(name, root, settings), form, settings)
 
 
-def load_images(name: str, images: Images, form: ImageFormat, settings: Settings) -> Dataset:
+def load_images(name: str, images: RawImages, form: ImageFormat, settings: Settings) -> Dataset:
     """Load images in a format, as the data set ``name``. Raises ``DataError`` as ``load_dataset`` does."""
     source = images.source(form)
     found = cached(source, settings.cache.absolute())

@@ -56,7 +56,7 @@ class DecodedImage(NamedTuple):
     remarks: tuple[Remark, ...] = ()
 
 
-class Measured(NamedTuple):
+class ImageHeader(NamedTuple):
     """The size of an image (width and height, upright), and whether its file can have color."""
 
     size: tuple[int, int]
@@ -66,14 +66,14 @@ class Measured(NamedTuple):
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
 
 
-def measure(path: Path) -> Measured | None:
+def measure(path: Path) -> ImageHeader | None:
     """Read what the header of an image says; None for a file that cannot be read."""
     try:
         with warnings.catch_warnings(), Image.open(path, formats=formats()) as image:
             turn, _ = _orientation(image)
             width, height = image.size
             size = (height, width) if turn in _SIDEWAYS else (width, height)
-            return Measured(size, image.mode not in _GRAY_MODES and not image.mode.startswith("I;16"))
+            return ImageHeader(size, image.mode not in _GRAY_MODES and not image.mode.startswith("I;16"))
     except Exception:  # decoding names it, with the reason
         return None
 

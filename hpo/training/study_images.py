@@ -10,7 +10,7 @@ from hpo.config.configuration import Configuration
 from hpo.config.image_format import AUTO, ImageFormat
 from hpo.config.study import StudySpec
 from hpo.data.auto_format import auto_format
-from hpo.data.datasets import Dataset, Images, find_images, load_images, resolve_auto
+from hpo.data.datasets import Dataset, RawImages, find_images, load_images, resolve_auto
 from hpo.settings import settings
 from hpo.training.users_images import users_images
 
@@ -50,14 +50,14 @@ def load_study_images(spec: StudySpec, name: str, form: ImageFormat) -> Dataset:
     return load_images(name, _images(spec, name), form, settings())
 
 
-def images_of(name: str, root: str | None) -> Images:
+def images_of(name: str, root: str | None) -> RawImages:
     """Return the images of a data set, or those that a function of the user's own returns."""
     if ":" in name:
         return users_images(name, root)
     return find_images(name, Path(root) if root else None, settings())
 
 
-def _images(spec: StudySpec, name: str) -> Images:
+def _images(spec: StudySpec, name: str) -> RawImages:
     return images_of(name, _setting(spec, "data_root"))
 
 

@@ -128,8 +128,31 @@ def no_connection(trial):
 
 def forked(trial):
     """Goes on in two processes, as after a forgotten exit."""
-    os.fork()
-    trial.report(val_accuracy=0.5)
+    child = os.fork()
+    try:
+        trial.report(val_accuracy=0.5)
+    except Exception as error:
+        if child:
+            raise
+        Path(trial["folder"], "refused").write_text(str(error))
+    if not child:
+        return 0.25
+    os.waitpid(child, 0)
+    return 0.5
+
+
+def orphan(trial):
+    """Leaves no child, but one of a child that has ended."""
+    mark = Path(trial["folder"], "daemon of orphan")
+    program = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(1000)"
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.execv(sys.executable, [sys.executable, "-c", program, str(mark)])
+        os._exit(0)
+    os.wait()
+    while not (mark.exists() and mark.read_text()):
+        time.sleep(0.01)
     return 0.5
 
 

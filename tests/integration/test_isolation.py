@@ -22,6 +22,7 @@ VERDICTS = """
 LASTING = {
     "surroundings": "",
     "closed_output": "",
+    "forked": "",
     "handlers": "",
     "flood": "",
     "system_exit": "SystemExit: as scripts do",
@@ -45,7 +46,7 @@ REPLACED = {
     "no_output": "",
     "limits": "",
     "daemons_and_death": "exit code 9",
-    "forked": "",
+    "orphan": "",
 }
 """The same by training that does not."""
 MORE_REPLACED = {
@@ -101,6 +102,9 @@ def test_training_that_breaks_costs_its_own_trial(
         assert why in found[name][2], name
     assert all(len(row[2]) < 30_000 for row in found.values())
     assert not [each for each in tmp_path.glob("daemon*") if runs(int(each.read_text()))]
+    if "forked" in broken:
+        refusal = "only the process of the trial can report, not one that it has forked"
+        assert (tmp_path / "refused").read_text() == refusal and found["forked"][1] == 0.5
 
 
 def runs(pid: int) -> bool:

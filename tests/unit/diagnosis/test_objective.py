@@ -89,3 +89,18 @@ def test_noise_of_a_loss_is_known_from_repeated_trials_only(make_study: Any) -> 
     assert "between seeds" in found.message and "validation image" not in found.message
     assert found.evidence["val_images"] is None
     assert found.evidence["lowest"] <= found.evidence["highest"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "guessed", "learned"),
+    [("balanced_accuracy", 0.54, 0.8), ("macro_f1", 0.54, 0.8), ("auc", 0.55, 0.8)],
+)
+def test_guessing_of_a_rare_class_is_by_the_objective(
+    objective: str, guessed: float, learned: float, make_study: Any
+) -> None:
+    unequal: dict[str, Any] = {"classes": 2, "train_images": 13_000, "class_counts": (12_000, 1_000)}
+    study = make_study(
+        lambda values: guessed if values["lr"] < 0.01 else learned, head=f"objective: {objective}", **unequal
+    )
+    assert {trial.value for trial in study.trials if study.failed(trial)} == {guessed}
+    assert {trial.value for trial in study.ranked} == {learned}

@@ -83,6 +83,16 @@ def test_first_report_of_an_attempt_replaces_epochs(tmp_path: Path) -> None:
     assert found.epochs == [{"a": 1.0}, {"a": 20.0}]
 
 
+def test_reports_without_epochs_start_over_and_none_skips_far(tmp_path: Path) -> None:
+    (tmp_path / "metrics-1.jsonl").write_text('{"a": 1}\n{"a": 2}\n')
+    found = ReportedEpochs.of_earlier([tmp_path / "metrics-1.jsonl"], None)
+    assert not found.are_numbered and len(found.epochs) == 2
+    assert found.add(EpochMetrics({"a": 3.0})) == 0 and found.epochs == [{"a": 3.0}]
+    assert found.add(EpochMetrics({"a": 4.0})) == 1
+    with pytest.raises(ValueError, match="is of epoch 20000, which cannot follow epoch 2"):
+        found.add(EpochMetrics({"a": 5.0}, 20_000))
+
+
 def test_tail_waits_for_the_end_of_a_line(tmp_path: Path) -> None:
     file = tmp_path / "metrics"
     tail = Tail(file)
