@@ -53,6 +53,8 @@ def _uses_fresh_ones(seen: Observations) -> bool:
     """Whether later steps used exactly what their own backward passes gave: several passes may be a step."""
     if Fact.CONFIGURATION in facts(seen):
         return False  # one pass is a step
+    if any(both < _EQUAL for both, _ in seen.carried) and all(new > _EQUAL for _, new in seen.carried):
+        return True  # a backward pass over several parts of a model reaches one after the other
     later = [audit for audit in seen.audits if audit.step > 0 and math.isfinite(audit.gradient_cosine)]
     return bool(later) and all(
         audit.gradient_cosine > _SAME and abs(audit.gradient_scale - 1) < _CLOSE for audit in later
