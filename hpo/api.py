@@ -149,7 +149,7 @@ class Study:
         return study_status(self._results.engine, self.name)
 
     def best(self) -> TrialDetail | None:
-        """Return the complete trial with the best value, or None."""
+        """Return the trial of the confirmed configuration, else the one with the best value, or None."""
         number = self.status().best_number
         return None if number is None else self.trial(number)
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Engine, select
 
 from hpo.checks.causes import HEALTHY
-from hpo.config.study import MAIN, StudySpec
+from hpo.config.study import MAIN, TEST, StudySpec
 from hpo.diagnosis.base import StudyResults, Suspicion, TrialResult
 from hpo.diagnosis.data import DATA_CHECKS
 from hpo.storage.attempts import busy_seconds
@@ -108,6 +108,14 @@ def study_results(engine: Engine, name: str) -> StudyResults:
         return results_of_first_stage(read_finished(connection, name))
 
 
+def results_of_all_stages(engine: Engine, name: str) -> StudyResults:
+    """Return the finished trials of every stage but the test. Raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        finished = read_finished(connection, name)
+    spec = StudySpec.model_validate(finished.spec)
+    return results_of(finished, spec, *{each.stage for each in finished.trials} - {TEST})
+
+
 def results_of_first_stage(finished: FinishedTrials) -> StudyResults:
     """Return all trials; of a study with stages, those of the first, which draws from the whole space."""
     spec = StudySpec.model_validate(finished.spec)
@@ -115,9 +123,9 @@ def results_of_first_stage(finished: FinishedTrials) -> StudyResults:
     return results_of(finished, spec, first)
 
 
-def results_of(finished: FinishedTrials, spec: StudySpec, stage: str) -> StudyResults:
-    """Return the finished trials of a stage; ``spec`` has the space that it draws from."""
-    trials = tuple(_trial(spec, each) for each in finished.trials if each.stage == stage)
+def results_of(finished: FinishedTrials, spec: StudySpec, *stages: str) -> StudyResults:
+    """Return the finished trials of these stages; ``spec`` has the space that they draw from."""
+    trials = tuple(_trial(spec, each) for each in finished.trials if each.stage in stages)
     return StudyResults(spec, trials, finished.classes, finished.train_images, finished.class_counts)
 
 

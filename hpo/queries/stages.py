@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Table, select
+from sqlalchemy import Connection, Engine, Select, Table, and_, func, select
 
 from hpo.config.study import TEST
 from hpo.storage.engine import reading
-from hpo.storage.studies import find_study
+from hpo.storage.objective_sql import score
+from hpo.storage.studies import KNOWN, find_study
+from hpo.storage.tables import CandidateRow, StudyRow, TrialRow
 from hpo.storage.views import VIEW_TABLES
 
 
@@ -74,6 +76,11 @@ class StagesStatus:
     looks: tuple[HeldOutEvaluation, ...]
     """Every evaluation on the test images, in order: only the first is unbiased."""
 
+    @property
+    def winner(self) -> ConfirmationResult | None:
+        """The configuration that a confirmation has chosen; None before, or if no run is complete."""
+        return next((each for each in self.confirmations if each.rank == 1 and each.mean is not None), None)
+
 
 def stages_status(engine: Engine, name: str) -> StagesStatus:
     """Return the stages of a study and their results; raises ``UnknownStudyError``."""
@@ -90,6 +97,29 @@ def stages_status(engine: Engine, name: str) -> StagesStatus:
             looks=tuple(HeldOutEvaluation(row.number, row.test_value) for row in looks),
         )
         return found if study.dataset else _without_test(found)
+
+
+def confirmed_runs(engine: Engine, name: str) -> tuple[int, ...]:
+    """Return the complete trainings that confirmed the chosen configuration, the best first.
+
+    Raises ``UnknownStudyError``.
+    """
+    same = and_(CandidateRow.study_id == TrialRow.study_id, CandidateRow.stage == TrialRow.stage)
+    count = select(func.count()).select_from(CandidateRow).where(same).correlate(TrialRow).scalar_subquery()
+    with reading(engine) as connection:
+        study_id = find_study(connection, name).study_id
+        winner = (
+            select(CandidateRow).where(CandidateRow.study_id == study_id, CandidateRow.rank == 1).subquery()
+        )
+        runs = (
+            select(KNOWN.c.number)
+            .join(TrialRow, TrialRow.trial_id == KNOWN.c.trial_id)
+            .join(StudyRow, StudyRow.study_id == TrialRow.study_id)
+            .join(winner, and_(winner.c.study_id == TrialRow.study_id, winner.c.stage == TrialRow.stage))
+            .where(TrialRow.slot % count == winner.c.candidate, TrialRow.outcome == "complete")
+            .order_by(score().desc(), KNOWN.c.number)
+        )
+        return tuple(connection.scalars(runs))
 
 
 def has_images(stages: Sequence[StageStatus]) -> bool:

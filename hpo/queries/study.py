@@ -32,6 +32,7 @@ from hpo.storage.tables import (
     FINDINGS,
     OUTCOMES,
     STUDIES,
+    CandidateRow,
     SlotRow,
     StudyRow,
     TrialRow,
@@ -43,7 +44,11 @@ _IS_RANKED = TrialRow.stage != TEST
 
 @dataclass(frozen=True)
 class StudySummary:
-    """A study, its slots by state, and the best value so far."""
+    """A study, its slots by state, and the best value so far.
+
+    Once a confirmation has chosen, the best value is the mean of the chosen configuration's trainings: the
+    best single training of several folds and stages is a lucky one.
+    """
 
     name: str
     study_id: int
@@ -80,7 +85,7 @@ class StudySummary:
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """A study, its best trial's number, and its workers."""
+    """A study, the number of its best or confirmed trial, and its workers."""
 
     summary: StudySummary
     best_number: int | None
@@ -112,11 +117,12 @@ def study_status(engine: Engine, name: str) -> StudyStatus:
     with reading(engine) as connection:
         study = find_study(connection, name)
         summary = _summary(connection.execute(_summaries().where(StudyRow.study_id == study.study_id)).one())
+        confirmed = connection.scalar(_confirmed_number(study.study_id))
         best = connection.execute(_ranked(study.study_id).limit(1)).one_or_none()
         work = study_workers(connection, study.study_id)
     return StudyStatus(
         summary=summary,
-        best_number=best.number if best else None,
+        best_number=confirmed if confirmed is not None or best is None else best.number,
         work=work,
     )
 
@@ -134,26 +140,54 @@ def leaderboard(engine: Engine, name: str, count: int = 10) -> list[Leader]:
     with reading(engine) as connection:
         study = find_study(connection, name)
         rows = connection.execute(_ranked(study.study_id).limit(count)).all()
-    searched = searched_names(study)
-    return [
-        Leader(
-            rank=row.rank,
-            stage=row.stage,
-            number=row.number,
-            value=row.value,
-            best_epoch=row.best_epoch,
-            seconds=row.seconds,
-            verdict=row.verdict,
-            searched={name: row.configuration.get(name) for name in searched},
-        )
-        for row in rows
-    ]
+    return [_leader(row, searched_names(study)) for row in rows]
+
+
+def best_leader(engine: Engine, name: str) -> Leader | None:
+    """Return the trial of the confirmed configuration, else the best; None if no trial is complete.
+
+    Its value is that of this trial. Raises ``UnknownStudyError``.
+    """
+    with reading(engine) as connection:
+        study = find_study(connection, name)
+        ranked = _ranked(study.study_id).subquery()
+        confirmed = connection.scalar(_confirmed_number(study.study_id))
+        chosen = select(ranked).order_by(ranked.c.rank, ranked.c.number).limit(1)
+        if confirmed is not None:
+            chosen = chosen.where(ranked.c.number == confirmed)
+        row = connection.execute(chosen).one_or_none()
+    return _leader(row, searched_names(study)) if row else None
+
+
+def _leader(row: Row[Any], searched: Collection[str]) -> Leader:
+    return Leader(
+        rank=row.rank,
+        stage=row.stage,
+        number=row.number,
+        value=row.value,
+        best_epoch=row.best_epoch,
+        seconds=row.seconds,
+        verdict=row.verdict,
+        searched={name: row.configuration.get(name) for name in searched},
+    )
+
+
+def _confirmed_number(study_id: int) -> Select[int]:
+    """Select the trial whose configuration a confirmation has chosen; nothing before, or if none was."""
+    return (
+        select(KNOWN.c.number)
+        .join(CandidateRow, CandidateRow.trial_id == KNOWN.c.trial_id)
+        .where(CandidateRow.study_id == study_id, CandidateRow.rank == 1, CandidateRow.mean.is_not(None))
+    )
 
 
 def _summaries() -> Select[Any]:
     def count(condition: Any) -> Any:
         return func.sum(case((condition, 1), else_=0))
 
+    confirmed = select(CandidateRow.mean).where(
+        CandidateRow.study_id == StudyRow.study_id, CandidateRow.rank == 1
+    )
     ended = [count(TrialRow.outcome == outcome).label(outcome) for outcome in OUTCOMES]
     return (
         select(
@@ -168,6 +202,7 @@ def _summaries() -> Select[Any]:
             count(SlotRow.state == "paused").label("paused"),
             *ended,
             func.max(case((and_(TrialRow.outcome == "complete", _IS_RANKED), score()))).label("best_score"),
+            confirmed.correlate(StudyRow).scalar_subquery().label("confirmed_mean"),
             StudyRow.objective,
             StudyRow.direction,
         )
@@ -191,7 +226,9 @@ def _summaries() -> Select[Any]:
 def _summary(row: Row[Any]) -> StudySummary:
     values = dict(row._mapping)
     reached, objective = values.pop("best_score"), Objective(row.objective, row.direction)
-    return StudySummary(best_value=None if reached is None else objective.value(reached), **values)
+    mean = values.pop("confirmed_mean")
+    best = mean if mean is not None or reached is None else objective.value(reached)
+    return StudySummary(best_value=best, **values)
 
 
 def _ranked(study_id: int) -> Select[Any]:

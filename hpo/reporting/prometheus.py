@@ -79,7 +79,8 @@ def _trials(studies: list[StudySummary]) -> Metric:
 def _best(studies: list[StudySummary]) -> Metric:
     family = GaugeMetricFamily(
         "hpo_best_value",
-        "The best value of a complete trial; its study maximizes or minimizes the objective.",
+        "The best value of a complete trial, or the confirmed mean; its study maximizes or minimizes the "
+        "objective.",
         labels=["study", "objective", "direction"],
     )
     for study in studies:
@@ -91,7 +92,8 @@ def _best(studies: list[StudySummary]) -> Metric:
 def _best_accuracy(studies: list[StudySummary]) -> Metric:
     family = GaugeMetricFamily(
         "hpo_best_val_accuracy",
-        "The best validation accuracy of a complete trial, 0 to 1, in studies that maximize it.",
+        "The best validation accuracy of a complete trial, or the confirmed mean, 0 to 1, in studies that "
+        "maximize it.",
         labels=["study"],
     )
     for study in studies:

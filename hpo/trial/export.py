@@ -12,6 +12,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
+from sqlalchemy import Engine
 from torch import Tensor
 
 from hpo.artifacts import bundle, store
@@ -25,13 +26,14 @@ from hpo.data.preprocess import Preprocessor
 from hpo.data.split import Split, split, split_key
 from hpo.errors import DataError, ExportError, UserError
 from hpo.files import atomic_folder
-from hpo.queries.stages import stages_status
-from hpo.queries.study import leaderboard, study_status
+from hpo.queries.stages import confirmed_runs, stages_status
+from hpo.queries.study import best_leader, leaderboard, study_goal, study_status
 from hpo.queries.trial import TrialDetail, preprocessing_state, trial_detail
 from hpo.rng import Key
 from hpo.stages.store import find_stage
 from hpo.storage.engine import reading
 from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
+from hpo.text import counted
 from hpo.training.network_state import load_network_state
 from hpo.training.study_images import load_study_images
 from hpo.trial.reproduce import Repeat, RepeatedEpoch
@@ -60,10 +62,36 @@ class Exported:
     """The device and the precision that the recorded accuracy was measured with."""
 
 
+def default_trial(engine: Engine, study: str, *has_kept: Callable[[TrialDetail], bool]) -> tuple[int, str]:
+    """Return the trial to export and why it is this one, empty if it is the best.
+
+    Once a confirmation has chosen, it is the best training of the chosen configuration that has kept
+    something, by the first of ``has_kept`` that any of them meets: the best trial of all is a lucky one.
+
+    Raises ``UnknownStudyError``, and ``UserError`` if no trial is complete.
+    """
+    best, winner = best_leader(engine, study), stages_status(engine, study).winner
+    if best is None:
+        raise UserError(f"no trial of {study} is complete yet: there is nothing to export")
+    if winner is None:
+        return best.number, ""
+    goal = study_goal(engine, study)
+    runs = [trial_detail(engine, study, each) for each in (*confirmed_runs(engine, study), winner.number)]
+    chosen = next((each.number for kept in has_kept for each in runs if kept(each)), winner.number)
+    why = (
+        f"confirmed: the configuration of trial {winner.number}, mean {goal.metric} "
+        f"{goal.text(winner.mean)} of {counted(winner.completed or 0, 'training')}"
+    )
+    if chosen != winner.number:
+        why += f", of which trial {chosen} is the best that was kept"
+    return chosen, why
+
+
 class Export:
     """A complete trial, ready to be exported; by default its study's winner.
 
-    The winner is the trial that was measured on the test images, else the best one. The export is measured on
+    The winner is the trial that was measured on the test images, else a training of the confirmed
+    configuration (``why`` says so), else the best one. The export is measured on
     the same images as the trial's value, so its weights must reproduce that value.
 
     Raises ``UnknownStudyError``, ``UserError`` for a trial that cannot be exported, and ``DataError`` if the
@@ -76,9 +104,12 @@ class Export:
         try:
             best = next((each.number for each in leaderboard(engine, study, 1)), None)
             looks = [look.number for look in stages_status(engine, study).looks]
-            wanted = next((each for each in (number, *looks[:1], best) if each is not None), None)
+            self.why = ""
+            wanted = number if number is not None else next(iter(looks), None)
             if wanted is None:
-                raise UserError(f"no trial of {study} is complete yet: there is nothing to export")
+                wanted, self.why = default_trial(
+                    engine, study, lambda each: store.find(each.study_uid, each.number) is not None
+                )
             self.trial = trial_detail(engine, study, wanted)
             check_complete(self.trial)
             self._trials_finished = study_status(engine, study).summary.done

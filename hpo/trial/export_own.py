@@ -13,10 +13,9 @@ from hpo.artifacts.bundle import document
 from hpo.config.study import StudySpec
 from hpo.errors import UserError
 from hpo.files import atomic_folder
-from hpo.queries.study import leaderboard
 from hpo.queries.trial import TrialDetail, trial_detail
 from hpo.storage.studies import find_registered, results_engine
-from hpo.trial.export import check_complete, check_output
+from hpo.trial.export import check_complete, check_output, default_trial
 
 PARAMETERS, CARD, FILES = "parameters.json", "README.md", "files"
 
@@ -37,6 +36,8 @@ class ExportedOwn:
     with_tensors: list[str]
     """Those of them that have tensors, in ``weights.safetensors``; the others are in ``trial.json``."""
     files: list[str]
+    why: str
+    """Why this trial was exported; empty if it was asked for, or is the best."""
 
 
 def own_training(url: str, study: str) -> StudySpec | None:
@@ -52,17 +53,20 @@ def own_training(url: str, study: str) -> StudySpec | None:
 def export_own(url: str, spec: StudySpec, number: int | None, output: Path | None) -> ExportedOwn:
     """Write what a complete trial has kept, by default the best one, into a new folder.
 
+    Once a confirmation has chosen, the best is a training of the confirmed configuration.
+
     Raises ``UserError`` if it has kept nothing, or if the folder cannot be written, and ``ArtifactError`` if
     what it has kept is damaged.
     """
-    trial = _trial(url, spec.study, number)
+    trial, why = _trial(url, spec.study, number)
     place = output or Path(f"{spec.study}-trial-{trial.number}")
     check_output(place)
     kept = store.find(trial.study_uid, trial.number)
     files = store.files_folder(trial.study_uid, trial.stage, trial.slot)
-    names = sorted(each.relative_to(files).as_posix() for each in files.rglob("*") if each.is_file())
+    names = _files(trial)
     if kept is None and not names:
-        raise UserError(_nothing(spec, trial, files))
+        other = f". {why}; --trial NUMBER exports another trial" if why else ""
+        raise UserError(_nothing(spec, trial, files) + other)
     assert trial.value is not None  # it is complete
     states: list[str] = []
     with_tensors: list[str] = []
@@ -84,6 +88,7 @@ def export_own(url: str, spec: StudySpec, number: int | None, output: Path | Non
                 states,
                 with_tensors,
                 names,
+                why,
             )
             (temporary / PARAMETERS).write_bytes(document(parameters))
             (temporary / CARD).write_text(_card(exported), encoding="utf-8")
@@ -92,19 +97,27 @@ def export_own(url: str, spec: StudySpec, number: int | None, output: Path | Non
     return exported
 
 
-def _trial(url: str, study: str, number: int | None) -> TrialDetail:
+def _trial(url: str, study: str, number: int | None) -> tuple[TrialDetail, str]:
+    """Return the trial to export, and why it is this one."""
     engine = results_engine(url)
     try:
+        why = ""
         if number is None:
-            best = next((each.number for each in leaderboard(engine, study, 1)), None)
-            if best is None:
-                raise UserError(f"no trial of {study} is complete yet: there is nothing to export")
-            number = best
+            number, why = default_trial(engine, study, _has_states, lambda trial: bool(_files(trial)))
         trial = trial_detail(engine, study, number)
     finally:
         engine.dispose()
     check_complete(trial)
-    return trial
+    return trial, why
+
+
+def _has_states(trial: TrialDetail) -> bool:
+    return store.find(trial.study_uid, trial.number) is not None
+
+
+def _files(trial: TrialDetail) -> list[str]:
+    folder = store.files_folder(trial.study_uid, trial.stage, trial.slot)
+    return sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file())
 
 
 def _copy_states(kept: Path, folder: Path) -> tuple[list[str], list[str]]:
@@ -140,6 +153,7 @@ def _card(exported: ExportedOwn) -> str:
         "",
         f"{exported.objective}: {exported.value}{at}",
         "",
+        *([exported.why, ""] if exported.why else []),
         "| parameter | value |",
         "|---|---|",
         *(f"| {name} | {each} |" for name, each in exported.parameters.items()),

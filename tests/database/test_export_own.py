@@ -15,6 +15,7 @@ from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
 from hpo.workers.submit import submit_study
 from tests.database.test_own_training import TEXT, _spec, _train
+from tests.helpers.confirmed_study import confirmed_study
 
 Capture = pytest.CaptureFixture[str]
 
@@ -96,3 +97,25 @@ def test_export_with_retrain_names_the_command_that_repeats(store: ResultsStore,
     _train(store, 1, 0.5)
     assert _export(store, "--retrain") == 2
     assert "hpo repeat mine NUMBER" in " ".join(capsys.readouterr().err.split())
+
+
+def test_export_after_a_confirmation_takes_a_run_of_the_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ResultsStore(f"sqlite:///{tmp_path / 'own.db'}") as store:
+        confirmed = confirmed_study(store)
+        for slot in range(4):
+            files = files_folder(_uid(store), "confirm", slot)
+            files.mkdir(parents=True)
+            (files / "curve.txt").write_text("up")
+        assert _export(store, "--json") == 0
+        printed = json.loads(capsys.readouterr().out)
+        assert (printed["trial"], printed["value"]) == (confirmed.best_run, 0.91)
+        assert printed["why"] == (
+            f"confirmed: the configuration of trial {confirmed.number}, mean val_accuracy 0.9000 of "
+            f"2 trainings, of which trial {confirmed.best_run} is the best that was kept"
+        )
+        assert printed["why"] in Path(printed["folder"], "README.md").read_text()
+        assert _export(store, "--trial", str(confirmed.lucky)) == 0
+        assert f"trial {confirmed.lucky} of mine, val_accuracy 0.99" in capsys.readouterr().out

@@ -23,7 +23,8 @@ def export(
         typer.Option(
             metavar="NUMBER",
             min=0,
-            help="The trial. [default: the one evaluated on test images, else the best]",
+            help="The trial. [default: the one evaluated on test images, else one of the confirmed "
+            "configuration, else the best]",
             show_default=False,
         ),
     ] = None,
@@ -48,7 +49,7 @@ def export(
     """
     from dataclasses import asdict
 
-    from hpo.cli.console import print_json
+    from hpo.cli.console import print_json, print_line
     from hpo.config.study import own_training_message
     from hpo.trial.export import Export, check_output
     from hpo.trial.export_own import export_own, own_training
@@ -72,6 +73,8 @@ def export(
             raise UserError(_not_kept(export))
         weights = _retrained(export)
     exported = export.write(weights, place)
+    if export.why and not as_json:
+        print_line(export.why)
     if as_json:
         print_json({**asdict(exported), "folder": str(exported.folder)})
     else:
@@ -81,6 +84,8 @@ def export(
 def _print_own(kept: ExportedOwn) -> None:
     from hpo.cli.console import print_line
 
+    if kept.why:
+        print_line(kept.why)
     at = f" in epoch {kept.best_epoch}" if kept.best_epoch else ""
     print_line(f"trial {kept.trial} of {kept.study}, {kept.objective} {kept.value:.6g}{at}")
     states = f"states {', '.join(kept.states)}" if kept.states else "no states"

@@ -19,7 +19,7 @@ from hpo.cli.views.stages import as_dict as stages_as_dict
 from hpo.errors import StorageError
 from hpo.events import Event, RunSummary, StudyReady
 from hpo.queries.failures import frequent_failure
-from hpo.queries.study import leaderboard, study_status
+from hpo.queries.study import best_leader, leaderboard, study_status
 
 
 class RunView:
@@ -106,7 +106,8 @@ class JsonRunView:
     def _results(self, study: str) -> dict[str, Any]:
         with results(self._url) as engine:
             leaders = [asdict(leader) for leader in leaderboard(engine, study)]
+            best = best_leader(engine, study)
             diagnosis = {**stages_as_dict(engine, study), **as_dict(engine, study)}
             failure = frequent_failure(engine, study)
             diagnosis["most_frequent_failure"] = failure and asdict(failure)
-        return {"best": leaders[0] if leaders else None, "leaderboard": leaders, **diagnosis}
+        return {"best": best and asdict(best), "leaderboard": leaders, **diagnosis}

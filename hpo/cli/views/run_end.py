@@ -17,8 +17,8 @@ from hpo.cli.views.tables import leaderboard_table
 from hpo.config.objective import Objective
 from hpo.events import RunSummary
 from hpo.queries.failures import FrequentFailure, frequent_failure
-from hpo.queries.stages import stages_status
-from hpo.queries.study import Leader, leaderboard, study_goal
+from hpo.queries.stages import ConfirmationResult, stages_status
+from hpo.queries.study import Leader, best_leader, leaderboard, study_goal
 from hpo.redact import safe_url
 from hpo.reporting import formatting
 from hpo.settings import settings
@@ -36,16 +36,16 @@ def print_ending(
     """
     leaders = leaderboard(engine, summary.study, _LEADERS)
     goal = study_goal(engine, summary.study)
-    stages = stages_status(engine, summary.study).stages
+    best, found = best_leader(engine, summary.study), stages_status(engine, summary.study)
     console.print()
-    console.print(_headline(summary, next((each.stage for each in stages if not each.trials), None)))
+    console.print(_headline(summary, next((each.stage for each in found.stages if not each.trials), None)))
     for warning in summary.warnings:
         console.print(Text(printable(f"warning: {warning}"), "yellow"), soft_wrap=True)
-    if leaders:
+    if best:
         console.print()
         console.print(leaderboard_table(leaders, console.width, goal))
         console.print()
-        console.print(_best(leaders[0], summary.study, goal))
+        console.print(_best(best, found.winner, summary.study, goal))
     print_stages(console, engine, summary.study)
     print_diagnosis(console, engine, summary.study)
     console.print()
@@ -107,11 +107,14 @@ def _headline(summary: RunSummary, ended_at: str | None) -> Text:
     return Text.assemble((f"{why}: ", "bold yellow"), f"{done} {resume}")
 
 
-def _best(leader: Leader, study: str, goal: Objective) -> Text:
+def _best(leader: Leader, winner: ConfirmationResult | None, study: str, goal: Objective) -> Text:
+    """``winner`` is what a confirmation says of it, None without one."""
+    reached = goal.text(leader.value)
+    if winner is not None:
+        runs = formatting.counted(winner.completed or 0, "training")
+        reached = f"{goal.text(winner.mean)} (confirmed: mean of {runs}; {reached} in stage {leader.stage})"
     searched = {name: value for name, value in leader.searched.items() if value is not None}
-    lines = [
-        Text.assemble(("best", "bold"), f"  trial {leader.number}, {goal.metric} {goal.text(leader.value)}")
-    ]
+    lines = [Text.assemble(("best", "bold"), printable(f"  trial {leader.number}, {goal.metric} {reached}"))]
     width = max((len(name) for name in searched), default=0)
     lines += [
         Text(printable(f"  {name:{width}}  {formatting.setting(value)}")) for name, value in searched.items()

@@ -66,8 +66,11 @@ def leaderboard_table(leaders: Sequence[Leader], width: int, goal: Objective = A
     texts += [name for name, values in searched.items() if any(isinstance(value, str) for value in values)]
     table = table_that_fits(columns, width, left=texts)
     hidden = [name for name in searched if name not in {column.header for column in table.columns}]
-    if hidden:
-        table.caption = f"also searched: {', '.join(hidden)}"
+    notes = [f"also searched: {', '.join(hidden)}"] if hidden else []
+    if len(set(stages)) > 1:
+        notes.append("trials of different stages are not comparable: other epochs, data, seeds or folds")
+    if notes:
+        table.caption = "\n".join(notes)
         table.caption_justify, table.caption_style = "left", "dim"
     return table
 

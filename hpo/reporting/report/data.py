@@ -13,7 +13,7 @@ from hpo.diagnosis.base import StudyResults
 from hpo.diagnosis.bootstrap import bootstrap_interval
 from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.importance import Answer, importance
-from hpo.diagnosis.trials import study_results
+from hpo.diagnosis.trials import results_of_all_stages, study_results
 from hpo.diagnosis.wilson import wilson_interval
 from hpo.queries.stages import ConfirmationResult, StagesStatus, stages_status
 from hpo.queries.study import StudyOverview, TrialSummary, checks_by_severity, study_overview
@@ -36,6 +36,9 @@ class ReportData:
     overview: StudyOverview
     spec: StudySpec
     results: StudyResults
+    """Of a study with stages those of the first, which draws from the whole space."""
+    all_results: StudyResults
+    """Of every stage but the test."""
     findings: tuple[StudyFinding, ...]
     answers: tuple[Answer, ...]
     stages: StagesStatus
@@ -106,6 +109,7 @@ def read_report_data(engine: Engine, name: str) -> ReportData:
         overview=overview,
         spec=StudySpec.model_validate(overview.spec),
         results=results,
+        all_results=results_of_all_stages(engine, name),
         findings=findings,
         answers=tuple(importance(results)),
         stages=stages,

@@ -31,7 +31,7 @@ def state(data: ReportData) -> str:
 
 def tiles(data: ReportData) -> list[Tile]:
     """Return the key numbers: the best value, trials that learned, time, images."""
-    learned, done = len(data.results.ranked), len(data.results.trials)
+    learned, done = len(data.all_results.ranked), len(data.all_results.trials)
     seconds, images = total_cost(data)
     what = "trials have a value" if data.spec.is_own else "trials learned"
     return [
@@ -63,11 +63,12 @@ def summary(data: ReportData) -> list[str]:
     results = data.results
     failed = {each.number for each in results.trials if results.failed(each)}
     if failed and data.failures:
+        stage = f" of stage {data.spec.stages[0].name}" if data.spec.stages else ""
         worst = max(data.failures, key=lambda each: len(failed.intersection(each.numbers)))
         with_it = formatting.counted(len(failed.intersection(worst.numbers)), "trial")
         sentences.append(
-            f"{len(failed)} of {formatting.counted(len(results.trials), 'trial')} failed or did not learn, "
-            f"most often with the verdict “{worst.label}” ({with_it})"
+            f"{len(failed)} of {formatting.counted(len(results.trials), 'trial')}{stage} "
+            f"failed or did not learn, most often with the verdict “{worst.label}” ({with_it})"
         )
     advice = next((each for each in data.findings if each.remedy), None)
     return [*sentences, f"{advice.message}; next: {advice.remedy}"] if advice else sentences
