@@ -7,9 +7,9 @@
 -- :count (integer, default 10)  how many trials
 SELECT
     l.rank,
-    r.stage,
     r.number,
     r.value,
+    r.stage,
     r.test_value,
     CASE WHEN s.dataset = '' THEN r.configuration END AS parameters,
     r.lr,
