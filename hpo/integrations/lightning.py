@@ -227,6 +227,7 @@ class TrialCallback(BabysitterCallback):
         self._done["epochs"] += 1
         self._done["batches_that_stepped"] = trainer.fit_loop.epoch_loop._batches_that_stepped
         self._trial.report(None, **metrics)
+        self._trial.end_epoch()  # also one without validation
 
 
 def _states(trainer: Trainer, module: LightningModule) -> dict[str, Any]:

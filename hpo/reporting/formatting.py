@@ -9,7 +9,7 @@ from typing import Any
 from hpo.config.fields import setting as setting
 from hpo.config.objective import ACCURACY, Objective
 from hpo.queries.stages import StagesStatus
-from hpo.records import LATER_MEASURES, EpochResult
+from hpo.records import MEASURES, EpochResult
 from hpo.text import counted as counted
 from hpo.text import duration as duration
 
@@ -57,10 +57,11 @@ def metrics(result: EpochResult, objective: str = "val_accuracy") -> list[tuple[
     """Return the metrics of an epoch that were reported, each with its value as text.
 
     hpo's own training reports all that it has columns for, even numbers that are not finite; of those only
-    the ``objective`` and the most usual ones are among them.
+    the ``objective`` and the most usual ones are among them. The objective comes first, as its values print
+    everywhere.
     """
-    own = {objective: Objective(objective).text} if objective in LATER_MEASURES else {}
-    known = {**own, "val_accuracy": accuracy, "val_loss": loss, "train_loss": loss}
+    own = {objective: Objective(objective).text} if objective in MEASURES else {}
+    known = {**own, "val_accuracy": accuracy, "val_loss": loss, "train_loss": loss, **own}
     values = {name: result.metric(name) for name in known}
     shown = [
         (name, known[name](value)) for name, value in values.items() if result.images or not math.isnan(value)
@@ -75,10 +76,10 @@ def _bar(share: float) -> str:
 
 
 def loss(value: float | None) -> str:
-    """Format a loss in nats: ``2.303``, ``1.2e+08``, ``nan``."""
+    """Format a loss in nats: ``2.303``, ``1.2e+08``, ``4.0e-06``, ``nan``."""
     if value is None:
         return "–"
-    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.1e}"
+    return f"{value:.3f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.1e}"
 
 
 def accuracy(value: float | None) -> str:

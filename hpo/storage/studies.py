@@ -122,7 +122,9 @@ def unknown_study(name: str, known: Collection[str]) -> UnknownStudyError:
     """Return the error for a study that is not among those that the database has."""
     if not known:
         return UnknownStudyError(f"there is no study {name} in this database: it has none yet")
-    hint = f"{did_you_mean(name, known)} It has {', '.join(known)}".strip()
+    meant = did_you_mean(name, known)
+    has = f"has {', '.join(known)}"
+    hint = f"{meant} It {has}" if meant else f"it {has}"
     return UnknownStudyError(f"there is no study {name} in this database: {hint}")
 
 

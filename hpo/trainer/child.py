@@ -116,7 +116,10 @@ class _TrialRun:
         function = import_function("trainer", self._load.trainer, import_with_state)
         _freeze_modules()
         try:
-            returned = function(self._trial())
+            trial = self._trial()
+            returned = function(trial)
+            if isinstance(trial, Trial) and not self._connection.leaves:
+                trial.end_epoch()
         finally:
             if os.getpid() != _PID:  # a process that the training has forked: it must not be a second trainer
                 os._exit(0)

@@ -30,6 +30,7 @@ from hpo.rng import Key
 from hpo.trainer.connection import Connection
 from hpo.trainer.messages import AskPruner, Attribute, Begin, Epoch, Found, OptunaSearch, Past, Suggested
 from hpo.trainer.optuna_sobol import SobolSampler
+from hpo.training.optuna_scripts import HOW_TO_GET_IT, ONLY_HPO_TRIAL
 
 _STUDY_ID = 0
 _LONGEST_NAME = 512
@@ -53,7 +54,24 @@ def optuna_trial(begin: Begin, connection: Connection) -> optuna.Trial:
 
 
 class _Trial(optuna.Trial):
-    """Takes all choices that JSON can hold: a tuple is stored as ``"[1, 2]"``, and returned as a tuple."""
+    """Takes all choices that JSON can hold: a tuple is stored as ``"[1, 2]"``, and returned as a tuple.
+
+    A training that takes it for an ``hpo.Trial`` is told how to get one.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise ``AttributeError``: only for names that ``optuna.Trial`` does not have."""
+        if name in ONLY_HPO_TRIAL:
+            raise AttributeError(
+                f"trial.{name} is of hpo.Trial, and this is an optuna.Trial: {HOW_TO_GET_IT}"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __getitem__(self, name: object) -> NoReturn:
+        """Raise ``TypeError``: an ``optuna.Trial`` has no items."""
+        raise TypeError(f"trial[{name!r}] is of hpo.Trial, and this is an optuna.Trial: {HOW_TO_GET_IT}")
+
+    __iter__ = None  # nor is it iterable
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Return one of the choices; see ``optuna.Trial``. Raises ``UserError`` for one that is no JSON."""

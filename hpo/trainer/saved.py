@@ -38,6 +38,8 @@ class Progress:
     """Over all epochs."""
     within: int = 0
     """Those of the current epoch."""
+    reported: dict[str, float] | None = None
+    """The metrics of the current epoch; None before its first report."""
     restored: int = 0
     """Epochs that earlier attempts have trained."""
     seconds: float = 0.0
@@ -57,6 +59,7 @@ class Progress:
         """Add an epoch; without steps, it counts as one."""
         self.steps += self.within == 0
         self.within = 0
+        self.reported = None
         self.curve.append(result)
 
 
@@ -75,6 +78,7 @@ class _Document:
     best: dict[str, Any]
     finding_epochs: list[int]
     layer_epochs: list[int]
+    reported: dict[str, float] | None = None
 
 
 _DOCUMENT = TypeAdapter(_Document)
@@ -144,6 +148,7 @@ class Saves:
             curve=document.curve,
             steps=document.steps,
             within=document.within,
+            reported=document.reported,
             restored=len(document.curve),
             seconds=document.seconds,
         )
@@ -237,6 +242,7 @@ class Saves:
             best=self._best.plain,
             finding_epochs=self.watch.finding_epochs,
             layer_epochs=self.watch.layer_epochs,
+            reported=self.progress.reported,
         )
         documents = {"trial": _DOCUMENT.dump_python(document), "babysitter": state}
         self.checkpoints.save(Checkpoint(self.progress.steps, documents, arrays))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from hpo.errors import UserError
 from hpo.files import atomic_file
-from hpo.records import BASIC_MEASURES, reported_epoch
+from hpo.records import BASIC_MEASURES, EpochResult, reported_epoch
 from hpo.trainer.connection import Connection, TrialEnded
 from hpo.trainer.messages import Begin, Epoch, TrialNote
 from hpo.trainer.metric_lines import MOST_SKIPPED
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _Item = TypeVar("_Item")
 _State = TypeVar("_State")
+_TELL_STEPS = "call step(loss) of what trial.babysit returned, after each step"
+_TELL_LOSSES = "iterate over batches = trial.babysit(...), and write loss = batches.loss(loss)"
 
 __all__ = ["Trial", "TrialEnded"]
 
@@ -56,7 +58,7 @@ class Trial:
         self._saves = saves
         self._epoch_started = time.monotonic()
         self._epoch = 0
-        """The one that ``epochs`` has yielded."""
+        """The one that ``epochs`` has yielded; 0 in a training that does not use it."""
         self._reported_first: bool | None = None
         """Whether an epoch was reported before the first call of ``save``; None until then."""
 
@@ -136,13 +138,16 @@ class Trial:
 
         A resumed trial starts after its last saved epoch. At the start of each epoch Python's, NumPy's and
         PyTorch's global generators are seeded from the trial and the epoch's number. An epoch that was not
-        reported is recorded without metrics. Raises ``UserError`` without a budget and ``count``.
+        reported is recorded without metrics; one whose reports lacked the objective ends when the loop
+        continues. Raises ``UserError`` without a budget and ``count``.
         """
         last = self._begin.budget if self._begin.budget is not None else count
         if last is None:
             raise UserError(
                 "trial.epochs() needs a number, because the study sets no epochs: trial.epochs(30)"
             )
+        if self._epoch:  # of a loop that was left
+            self.end_epoch()
         progress = self._saves.progress
         for epoch in range(progress.epochs + 1, last + 1):
             seed_generators((self._saves.key / "epoch" / epoch).integer())
@@ -151,7 +156,7 @@ class Trial:
             self.check()
             yield epoch
             if progress.epochs < epoch:
-                self.report()
+                self._end_epoch(progress.reported or {})
 
     def steps(self, iterable: Iterable[_Item], *, resumable: bool = False) -> Iterator[_Item]:
         """Yield the items of ``iterable``, such as the batches of a loader, within an epoch of ``epochs``.
@@ -233,16 +238,50 @@ class Trial:
     def report(self, epoch: int | None = None, **metrics: Any) -> None:
         """Report the metrics of an epoch: it is saved, recorded, and compared with other trials.
 
-        ``epoch`` is by default the next one; a loop without ``epochs`` may skip some, which are recorded
-        without metrics. ``train_loss``, ``train_accuracy``, ``val_loss``, ``val_accuracy`` (shares, losses in
-        nats) and ``lr`` are also what the checks read. Raises ``TrialEnded`` if the trial ends here, and
-        ``UserError`` for an epoch out of order and for a metric that is not a number.
+        Within ``epochs`` the reports of an epoch are merged, and the one with the study's objective ends it;
+        without the objective it ends when the loop continues. In a loop without ``epochs`` each report is an
+        epoch: ``epoch`` is by default the next one, and may skip some, which are recorded without metrics.
+        ``train_loss``, ``train_accuracy``, ``val_loss``, ``val_accuracy`` (shares, losses in nats) and ``lr``
+        are also what the checks read. Raises ``TrialEnded`` if the trial ends here, and ``UserError`` for an
+        epoch out of order or one that has ended, and for a metric that is not a number.
         """
         self._connection.refuse_forked()
         numbers = {name: _number(name, value) for name, value in metrics.items()}
+        if self._epoch:
+            self._merge(epoch, numbers)
+            return
         for _ in range(self._skipped(epoch)):
             self._end_epoch({})
         self._end_epoch(numbers)
+
+    def _merge(self, epoch: int | None, numbers: Mapping[str, float]) -> None:
+        """Add to what was reported in the epoch of ``epochs``; the objective ends it."""
+        progress, objective = self._saves.progress, self._begin.objective
+        if epoch in (None, self._epoch) and progress.epochs >= self._epoch:
+            raise UserError(
+                f"trial.report was called again in epoch {self._epoch}, which has ended: report all metrics "
+                f"of an epoch at once, or {objective} last"
+            )
+        self._skipped(epoch)
+        if epoch not in (None, self._epoch):
+            raise UserError(f"report: epoch {epoch} is not {self._epoch}, the one of trial.epochs()")
+        reported = {**(progress.reported or {}), **numbers}
+        self._result(reported)  # a mistake is told where it is made
+        progress.reported = reported
+        if objective in numbers:
+            self.end_epoch()
+        else:
+            self.check()
+
+    def end_epoch(self) -> None:
+        """End the epoch of ``epochs`` if it was reported without the objective.
+
+        ``epochs`` calls it when the loop continues, and the trial when the training returns. Raises
+        ``TrialEnded`` if the trial ends here.
+        """
+        self._connection.refuse_forked()
+        if self._saves.progress.reported is not None:
+            self._end_epoch(self._saves.progress.reported)
 
     def _skipped(self, epoch: int | None) -> int:
         """Return how many epochs a report of this one skips. Raises ``UserError`` if it is out of order."""
@@ -253,18 +292,22 @@ class Trial:
         if epoch < 1:
             raise UserError(f"report: epoch {epoch} cannot follow epoch {last}: epochs count from 1")
         if not 0 <= skipped <= (0 if self._epoch else MOST_SKIPPED):
-            raise UserError(f"report: epoch {epoch} cannot follow epoch {last}")
+            again = ": report all metrics of an epoch at once" if epoch == last else ""
+            raise UserError(f"report: epoch {epoch} cannot follow epoch {last}{again}")
         if self.budget is not None and epoch > self.budget:
             raise UserError(f"report: epoch {epoch} is beyond the budget of {self.budget} (trial.budget)")
         return skipped
 
-    def _end_epoch(self, numbers: Mapping[str, float]) -> None:
-        saves = self._saves
+    def _result(self, numbers: Mapping[str, float]) -> EpochResult:
+        """Return the epoch that ends now. Raises ``UserError`` for names that are not valid."""
         try:
             seconds = time.monotonic() - self._epoch_started
-            result = reported_epoch(saves.progress.epochs + 1, numbers, seconds)
+            return reported_epoch(self._saves.progress.epochs + 1, numbers, seconds)
         except ValueError as error:
             raise UserError(f"report: {error}") from None
+
+    def _end_epoch(self, numbers: Mapping[str, float]) -> None:
+        saves, result = self._saves, self._result(numbers)
         saves.watch.end_epoch({name: result.metric(name) for name in BASIC_MEASURES})
         saves.progress.end_epoch(result)
         saves.remember_best()
@@ -288,16 +331,17 @@ class Trial:
         calls its ``epoch``. Other arguments are theirs. Call it once, after ``keep``.
         """
         options = {"checks": self._saves.thresholds, "epochs": self.budget, **arguments}
+        is_on = options["checks"] != "off" and getattr(options["checks"], "watch", True)
         if loader is None:
             from hpo.checks.babysitter import Babysitter
 
             babysitter = Babysitter(model, optimizer, **options)
-            self._saves.watch.begin(babysitter)
+            self._saves.watch.begin(babysitter, advice=_TELL_STEPS if is_on else "")
             return babysitter
         from hpo.integrations.plain import watch
 
         watched = watch(loader, model, optimizer, **options)
-        self.follow(watched.feed)
+        self._saves.watch.begin(watched.babysitter, watched.feed, _TELL_LOSSES if is_on else "")
         return watched
 
     def follow(self, loop: Feed) -> None:

@@ -14,6 +14,49 @@ from typing import Any, NoReturn
 from hpo.errors import ConfigurationError
 from hpo.training.import_hook import Execute, ImportHook
 
+ONLY_HPO_TRIAL = frozenset(
+    {"artifact", "babysit", "budget", "check", "data_share", "device", "epochs", "fold", "folds", "follow"}
+    | {"keep", "log", "minutes_left", "parameters", "restore", "save", "seed", "stage", "step", "steps"}
+    | {"thresholds"}
+)
+"""What ``hpo.Trial`` has, and ``optuna.Trial`` has not."""
+HOW_TO_GET_IT = (
+    "for an hpo.Trial write @hpo.study(space={...}, trials=50) above the function, or name it as trainer: in "
+    "a study file without interface: optuna"
+)
+
+
+def refuse_hpo_trial(file: Path, function: str) -> None:
+    """Raise ``ConfigurationError`` if a function uses its argument as an ``hpo.Trial``, and draws nothing."""
+    body = ast.parse(file.read_bytes()).body
+    for found in body:
+        if isinstance(found, ast.FunctionDef) and found.name == function and found.args.args:
+            uses = list(_uses(found, found.args.args[0].arg))
+            if uses and not any(".suggest_" in name for name, _ in uses):
+                name, line = uses[0]
+                raise ConfigurationError(
+                    f"{file}:{function} would be given an optuna.Trial, but {name} (line {line}) is of "
+                    f"hpo.Trial: {HOW_TO_GET_IT}"
+                )
+
+
+def _uses(function: ast.FunctionDef, trial: str) -> Iterator[tuple[str, int]]:
+    """Yield uses of the trial that only ``hpo.Trial`` has, and draws as ``optuna.Trial`` has them."""
+
+    def is_trial(node: ast.AST) -> bool:
+        return isinstance(node, ast.Name) and node.id == trial
+
+    if any(
+        is_trial(node) and isinstance(getattr(node, "ctx", None), ast.Store) for node in ast.walk(function)
+    ):
+        return  # the name stands for something else, too
+    for node in ast.walk(function):
+        if isinstance(node, ast.Attribute) and is_trial(node.value):
+            if node.attr in ONLY_HPO_TRIAL or node.attr.startswith("suggest_"):
+                yield f"{trial}.{node.attr}", node.lineno
+        elif isinstance(node, ast.Subscript) and is_trial(node.value):
+            yield f"{trial}[{ast.unparse(node.slice)}]", node.lineno
+
 
 def objective_document(file: Path, path: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return the study file of an objective, with Optuna's defaults: TPE, the median rule, minimize.

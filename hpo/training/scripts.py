@@ -6,14 +6,15 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hpo.config.own_training import TRAINER_PATTERN
 from hpo.config.parsing.document import parse_document
 from hpo.config.parsing.load import load_study
 from hpo.config.study import StudySpec
-from hpo.errors import ConfigurationError
-from hpo.training.optuna_scripts import objective_document
+from hpo.errors import ConfigurationError, Problem, StudyFileError
+from hpo.training.optuna_scripts import HOW_TO_GET_IT, objective_document, refuse_hpo_trial
 from hpo.training.users_trainer import check_trainer, find_module, find_trainer
 
 _SCRIPT = re.compile(r"(?P<file>.+\.py)(:(?P<function>.*))?", re.DOTALL)
@@ -27,15 +28,22 @@ def is_script(source: str) -> bool:
 def load_any_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
     """Load a study file, a bundled study, or the study of a function in a Python file, ``train.py:run``.
 
-    A function without ``@hpo.study`` is an objective that is written for Optuna.
+    A function without ``@hpo.study`` is an objective that is written for Optuna. The Python file is imported
+    in a separate process.
 
-    The Python file is imported in a separate process. Its folder is then on the search path of this
-    process and of its workers. Raises like ``load_study``, and ``ConfigurationError`` if the file cannot be
-    imported or its function has no study.
+    Its folder, or that of a study file that names code of the user's, is then on the search path of this
+    process and of its workers, after installed packages and the working directory.
+
+    Raises like ``load_study``, and ``ConfigurationError`` if the file cannot be imported, its function has no
+    study, or it is not an objective, but takes an ``hpo.Trial``.
     """
     found = _SCRIPT.fullmatch(source)
     if found is None:
-        return load_study(source, overrides)
+        spec = load_study(source, overrides)
+        if _runs_code(spec) and Path(source).is_file():
+            for each in (Path.cwd(), Path(source).parent):
+                _add_to_search_path(each)
+        return spec
     file, function = Path(found["file"]), found["function"]
     if not function:
         raise ConfigurationError(_without_function(file))
@@ -52,8 +60,27 @@ def load_any_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
         return parse_document(document, source, overrides)
     if "hpo." in checked.signature:
         raise ConfigurationError(_without_study(source))
+    if not any(each.startswith("interface=") for each in overrides):
+        refuse_hpo_trial(file, function)
     document = objective_document(file, path, overrides)
-    return parse_document(document, source, overrides)
+    try:
+        return parse_document(document, source, overrides)
+    except StudyFileError as error:
+        raise StudyFileError(error.source, [_of_interface(each, source) for each in error.problems]) from None
+
+
+def _of_interface(problem: Problem, source: str) -> Problem:
+    """Return a problem with why the study has ``interface: optuna``, if that is what it is about."""
+    if "cannot be combined with interface: optuna" not in problem.message:
+        return problem
+    return replace(problem, hint=f"{source} has no @hpo.study, so it is Optuna's; {HOW_TO_GET_IT}")
+
+
+def _runs_code(spec: StudySpec) -> bool:
+    """Return whether a study names functions of the user's: a training, networks, images or a metric."""
+    models = spec.space.get("model")
+    names = [spec.trainer, spec.objective, spec.fixed.get("model"), spec.fixed.get("dataset")]
+    return any(":" in str(each) for each in [*names, *(models.extremes() if models else ())])
 
 
 def trainer_path(file: Path, function: str) -> str:

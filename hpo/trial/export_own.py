@@ -38,6 +38,8 @@ class ExportedOwn:
     files: list[str]
     why: str
     """Why this trial was exported; empty if it was asked for, or is the best."""
+    note: str
+    """Why there are only parameters; empty if it has kept something."""
 
 
 def own_training(url: str, study: str) -> StudySpec | None:
@@ -51,12 +53,11 @@ def own_training(url: str, study: str) -> StudySpec | None:
 
 
 def export_own(url: str, spec: StudySpec, number: int | None, output: Path | None) -> ExportedOwn:
-    """Write what a complete trial has kept, by default the best one, into a new folder.
+    """Write the parameters of a complete trial, by default the best one, and what it kept, into a new folder.
 
     Once a confirmation has chosen, the best is a training of the confirmed configuration.
 
-    Raises ``UserError`` if it has kept nothing, or if the folder cannot be written, and ``ArtifactError`` if
-    what it has kept is damaged.
+    Raises ``UserError`` if the folder cannot be written, and ``ArtifactError`` if what it kept is damaged.
     """
     trial, why = _trial(url, spec.study, number)
     place = output or Path(f"{spec.study}-trial-{trial.number}")
@@ -64,9 +65,7 @@ def export_own(url: str, spec: StudySpec, number: int | None, output: Path | Non
     kept = store.find(trial.study_uid, trial.number)
     files = store.files_folder(trial.study_uid, trial.stage, trial.slot)
     names = _files(trial)
-    if kept is None and not names:
-        other = f". {why}; --trial NUMBER exports another trial" if why else ""
-        raise UserError(_nothing(spec, trial, files) + other)
+    note = _nothing(spec) if kept is None and not names else ""
     assert trial.value is not None  # it is complete
     states: list[str] = []
     with_tensors: list[str] = []
@@ -89,6 +88,7 @@ def export_own(url: str, spec: StudySpec, number: int | None, output: Path | Non
                 with_tensors,
                 names,
                 why,
+                note,
             )
             (temporary / PARAMETERS).write_bytes(document(parameters))
             (temporary / CARD).write_text(_card(exported), encoding="utf-8")
@@ -130,17 +130,16 @@ def _copy_states(kept: Path, folder: Path) -> tuple[list[str], list[str]]:
     return names, [name for name in names if any(each.startswith(f"{name}.") for each in tensors)]
 
 
-def _nothing(spec: StudySpec, trial: TrialDetail, files: Path) -> str:
-    """Return why there is nothing to export, and what would be kept."""
-    what = f"trial {trial.number} of {spec.study} has kept nothing in {files.parents[1]} ($HPO_ARTIFACTS): "
+def _nothing(spec: StudySpec) -> str:
+    """Return why there are no states and files, and what would be kept."""
     if spec.command is not None:
-        return what + "a command keeps what it writes into {trial.artifacts} (HPO_TRIAL_ARTIFACTS)"
+        return "a command keeps what it writes into {trial.artifacts} (HPO_TRIAL_ARTIFACTS)"
     if spec.interface == "optuna":
-        return what + (
+        return (
             "an optuna.Trial keeps no states. Save them yourself, or write the training for hpo.Trial, "
             "whose trial.keep(model=...) and trial.artifact(path) are exported"
         )
-    return what + (
+    return (
         f"the states of trial.keep(model=...) are kept for the best trials of a study (keep_best: "
         f"{spec.keep_best}), the files of trial.artifact(path) for all"
     )
@@ -179,6 +178,8 @@ def _card(exported: ExportedOwn) -> str:
             ")",
             "```",
         ]
+    if exported.note:
+        lines += [f"The training kept no states and no files: {exported.note}."]
     if exported.files:
         lines += ["", f"`{FILES}/` has the files that the trial kept: {', '.join(exported.files)}."]
     return "\n".join(lines).rstrip() + "\n"

@@ -75,7 +75,7 @@ def test_export_writes_the_kept_states_files_and_parameters(store: ResultsStore,
         ("command: [./train]", "{trial.artifacts}"),
     ],
 )
-def test_export_of_a_trial_that_kept_nothing_says_why(
+def test_export_of_a_trial_that_kept_nothing_has_parameters(
     trainer: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     from hpo.config.parsing.load import parse_study
@@ -86,11 +86,15 @@ def test_export_of_a_trial_that_kept_nothing_says_why(
         text = "study: mine\n" + trainer + "\n"
     with ResultsStore(f"sqlite:///{tmp_path / 'own.db'}") as store:
         submit_study(store, parse_study(text + "trials: 4\n", "mine.yaml"))
-        _train(store, 1, 0.5)
-        assert _export(store) == 2
-    error = " ".join(capsys.readouterr().err.split())
-    assert "trial 0 of mine has kept nothing in" in error and says in error
-    assert not list(tmp_path.glob("mine-trial-*"))
+        trial = _train(store, 1, 0.5)
+        assert _export(store) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "no states, 0 files, parameters -> mine-trial-0 note: " in printed and says in printed
+    folder = tmp_path / "mine-trial-0"
+    assert {each.name for each in folder.iterdir()} == {"README.md", "parameters.json"}
+    drawn = {name: each for name, each in trial.values.items() if each is not None}
+    assert drawn.items() <= json.loads((folder / "parameters.json").read_text()).items()
+    assert "kept no states and no files: " in (folder / "README.md").read_text()
 
 
 def test_export_with_retrain_names_the_command_that_repeats(store: ResultsStore, capsys: Capture) -> None:

@@ -72,4 +72,4 @@ def test_an_unknown_study_and_one_without_trials(bench: Bench, capsys: Capture) 
     bench.register("empty", trials=2)
     assert "too few finished trials to tell what matters" in ask(url, capsys, "importance", "empty")
     assert run_command(["importance", "nowhere", "--storage", url]) == 2
-    assert "there is no study nowhere" in capsys.readouterr().err
+    assert "there is no study nowhere in this database: it has empty" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -27,6 +28,7 @@ from hpo.queue.enqueue import enqueue
 from hpo.queue.leases import claim
 from hpo.queue.scheduling import open_studies
 from hpo.records import Outcome, reported_epoch
+from hpo.reporting.report.appendix import checks_section
 from hpo.reporting.report.build import make_report
 from hpo.reporting.report.data import read_report_data
 from hpo.search.suggest import RegisteredTrial, Suggestions
@@ -279,3 +281,14 @@ def test_a_report_names_the_training_in_place_of_images(store: ResultsStore) -> 
     assert "A search over 3 hyperparameters of the training my_package.train:run" in text
     assert "rate" in text and "0.7500" in text
     assert "test images" not in text and "image fingerprint" not in text
+    assert "same configurations" in text and "up to the training" in text and "bit for bit" not in text
+    assert "torchvision" in text
+    data = read_report_data(store.engine, "mine")
+    assert checks_section(replace(data, checks={"a_rule_of_no_lesson": {"pass": 1}})) is None
+
+
+def test_a_report_on_a_command_has_no_packages_of_hpo(store: ResultsStore) -> None:
+    text = TEXT.replace("trainer: my_package.train:run", "command: [./train]") + "trials: 4\n"
+    _train(store, submit_study(store, parse_study(text, "mine.yaml")).study_id, 0.5)
+    report = make_report(store.url, "mine", "md").text
+    assert "| hpo | " in report and "torch" not in report and "bit for bit" not in report

@@ -30,6 +30,16 @@ def constant(trial):
         trial.report(val_accuracy=trial["lr"])
 
 
+def merging(trial):
+    for epoch in trial.epochs():
+        trial.report(train_loss=1 / epoch)
+        if epoch == trial.budget:
+            break
+        if epoch != 3:
+            trial.report(val_accuracy=trial["lr"])
+    return trial["lr"] / 2
+
+
 def keeping(trial):
     Path("drawn.txt").write_text("a curve")
     trial.artifact("drawn.txt", "curve.txt")
@@ -81,6 +91,17 @@ def test_trial_below_the_median_is_pruned(url: str) -> None:
     (best, _, worst) = rows(url, sql)
     assert best[:2] == (0.9, "complete")
     assert worst[:2] == (0.1, "pruned") and "below the median" in worst[2]
+
+
+def test_reports_of_an_epoch_are_one_epoch_for_the_pruner(url: str) -> None:
+    rates = {"lr": {"choice": [0.9, 0.8, 0.1]}}
+    asha = {"asha": {"min_epochs": 2, "reduction": 2}}
+    run(url, spec("s", ["merging"], space=rates, trials=3, pruner=asha, fixed={"epochs": 4}))
+    best = "SELECT trial_id FROM results WHERE state = 'complete' ORDER BY value DESC LIMIT 1"
+    curve = rows(url, f"SELECT epoch, train_loss, val_accuracy FROM hpo_epoch WHERE trial_id = ({best})")
+    assert curve == [(1, 1.0, 0.9), (2, 0.5, 0.9), (3, 1 / 3, None), (4, 0.25, None)]
+    assert rows(url, "SELECT max(epoch) FROM hpo_epoch") == [(4,)]
+    assert rows(url, "SELECT max(value) FROM results") == [(0.45,)]  # the returned one
 
 
 def test_files_of_a_trial_are_deleted_with_its_study(url: str) -> None:

@@ -44,8 +44,8 @@ def export(
     (safetensors), its preprocessing, its settings, the class names, a torch.export program that runs without
     hpo, and a model card. Before the folder appears, hpo measures what it wrote on the trial's own images.
 
-    Of a training of your own it holds the states of the best epoch (trial.keep, as safetensors), the files of
-    trial.artifact and the parameters.
+    Of a training of your own it holds the parameters and, if it kept them, the states of the best epoch
+    (trial.keep, as safetensors) and the files of trial.artifact.
     """
     from dataclasses import asdict
 
@@ -90,6 +90,8 @@ def _print_own(kept: ExportedOwn) -> None:
     print_line(f"trial {kept.trial} of {kept.study}, {kept.objective} {kept.value:.6g}{at}")
     states = f"states {', '.join(kept.states)}" if kept.states else "no states"
     print_line(f"{states}, {counted(len(kept.files), 'file')}, parameters  ->  {kept.folder}")
+    if kept.note:
+        print_line(f"note: {kept.note}")
 
 
 def _not_kept(export: Export) -> str:

@@ -125,7 +125,7 @@ def run(
     cluster = _ray_workers(ray, cpus_per_worker, gpus_per_worker, max_workers, workers)
     print_advice(spec)
     offered = read_tags(tags)
-    count = 0 if cluster else _local_workers(workers, device, spec.trials)
+    count = 0 if cluster else _local_workers(workers, device, spec)
     view = JsonRunView(url) if as_json else RunView(url)
     with saying_what_is_saved("run the command again to resume"), view:
         if cluster:
@@ -172,10 +172,10 @@ def _is_study(source: str) -> bool:
     return source in bundled_studies() or source.endswith((".yaml", ".yml"))
 
 
-def _local_workers(wanted: int | None, device: str, trials: int) -> int:
+def _local_workers(wanted: int | None, device: str, spec: StudySpec) -> int:
     from hpo.cli.views.notices import default_workers, warn_if_oversubscribed
 
-    count = wanted or default_workers(device, trials)
+    count = wanted or default_workers(device, spec.trials, built_in=not spec.is_own)
     warn_if_oversubscribed(count)
     return count
 

@@ -16,11 +16,13 @@ def print_advice(spec: StudySpec) -> None:
         stderr().print(f"note: {note}", style="dim", soft_wrap=True)
 
 
-def default_workers(device: str, trials: int | None, option: str = "--workers") -> int:
+def default_workers(
+    device: str, trials: int | None, option: str = "--workers", *, built_in: bool = True
+) -> int:
     """Return the default number of workers; print it with the reason."""
     from hpo.training import cores
 
-    found = cores.default_workers(device, trials)
+    found = cores.default_workers(device, trials, built_in=built_in)
     stderr().print(f"workers: {found.workers} ({found.reason}; {option} N for another number)", style="dim")
     return found.workers
 

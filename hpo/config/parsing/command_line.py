@@ -34,6 +34,8 @@ _SYNONYMS = {"loguniform": "log", "choices": "choice", "randint": "int"}
 _SCRIPTS = (".py", ".sh", ".r", ".jl", ".js", ".pl", ".rb", ".lua")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _BRACES = re.compile(r"(?<!\{)\{\{(?P<escaped>[\w.]+)\}\}(?!\})|\{(?P<named>[\w.]+)\}|[{}]")
+_IN_FILES = re.compile(rf"\b({'|'.join(KINDS)}): \[([^]]*)\]")
+"""A distribution as study files have it."""
 _SET_NAME = re.compile(r"(?:fixed|space)\.(\w+)")
 
 
@@ -141,6 +143,9 @@ def _distribution(word: str, kind: str, arguments: str) -> tuple[str, str | None
         raise UserError(f"{word}: unknown distribution {kind!r} ({hint})")
     if len(defaults) > 1:
         raise UserError(f"{word}: more than one default")
+    bounds = values[0].split() if len(values) == 1 and kind != "choice" else []
+    if len(bounds) == 2:
+        raise UserError(f"{word}: no comma between the bounds: write {kind}({', '.join(bounds)})")
     option = next((each for each in values if re.match(r"\s*\w+\s*=", each)), None)
     if option is not None:
         raise UserError(f"{word}: unknown option {option.strip()!r} (known: default=VALUE)")
@@ -163,6 +168,9 @@ def _refuse_twice(searched: Sequence[_Searched]) -> None:
 
 
 def _as_given(problem: Problem, sources: Mapping[str, str]) -> Problem:
-    """Return a problem with the argument as it was written; the text that it has a line of was not."""
+    """Return a problem of an argument as it was written, with a hint in its syntax, not in that of a file."""
     words = {f"--set {override[:100]}": word for override, word in sources.items()}
-    return replace(problem, source=words.get(problem.source, problem.source), line=None)
+    if problem.source not in words:
+        return replace(problem, line=None)
+    hint = _IN_FILES.sub(r"\1(\2)", problem.hint)
+    return replace(problem, source=words[problem.source], line=None, hint=hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from statistics import median
 
+from hpo.config.study import StudySpec
 from hpo.queries.study import StudyOverview
 from hpo.reporting import formatting
 from hpo.reporting.report.blocks import Block, Code, Facts, Note, Paragraph, Section, Table
@@ -16,9 +17,9 @@ _PACKAGES = ("hpo", "torch", "torchvision", "optuna", "numpy", "python")
 
 def checks_section(data: ReportData) -> Section | None:
     """Return the results of the lecture's checks, each with its reason."""
-    if not data.checks:
-        return None
     lessons = [each for each in LESSONS if any(check in data.checks for check in each.checks)]
+    if not lessons:
+        return None
     intro = Paragraph(
         "Each training is checked as lecture 6 of Stanford's CS231n recommends. A check that finds something "
         "leaves a note or a warning, or stops a hopeless training.",
@@ -88,6 +89,15 @@ def _images(overview: StudyOverview) -> list[Block]:
     return [Facts((("images", images), ("image fingerprint", overview.dataset_fingerprint)))]
 
 
+def _same_results(spec: StudySpec) -> str:
+    """Return what is the same when a study is run again."""
+    drawn = "The same study file draws the same configurations, with one worker or fifty"
+    if not spec.is_own:
+        return f"{drawn}; on a CPU the same packages give the same weights, bit for bit."
+    drawn = "" if spec.interface == "optuna" else f"{drawn}. "
+    return f"{drawn}Whether the same configuration gives the same result is up to the training."
+
+
 def reproduce_section(data: ReportData) -> Section:
     """Return the commands that reproduce the results, with package versions and hardware."""
     overview, best = data.overview, data.best
@@ -98,13 +108,12 @@ def reproduce_section(data: ReportData) -> Section:
     if best is not None and not data.spec.is_own:
         commands += [f"hpo repeat {name} {best.number}   # train it again and compare the results"]
         commands += [f"hpo export {name}   # its network, in a folder that needs no database"]
-    packages = {"hpo": overview.code_version, **overview.package_versions}
+    packages = {"hpo": overview.code_version}
+    if data.spec.command is None:  # else it has packages of its own
+        packages |= overview.package_versions
     shown = [each for each in _PACKAGES if each in packages] + sorted(set(packages) - set(_PACKAGES))
     blocks: list[Block] = [
-        Paragraph(
-            "The same study file draws the same configurations, with one worker or fifty; on a CPU the same "
-            "packages give the same weights, bit for bit. The study file is in the section “Setup”."
-        ),
+        Paragraph(f"{_same_results(data.spec)} The study file is in the section “Setup”."),
         Code("\n".join(commands)),
         *_images(overview),
         Table(

@@ -4,6 +4,8 @@ import math
 
 import pytest
 
+from hpo.config.objective import Objective
+from hpo.records import reported_epoch
 from hpo.reporting import formatting
 
 
@@ -30,11 +32,19 @@ def test_duration_chooses_its_units(seconds: float, text: str) -> None:
 def test_numbers_are_short() -> None:
     assert formatting.loss(2.302585) == "2.303"
     assert formatting.loss(123456.0) == "1.2e+05"
+    assert formatting.loss(4.043e-6) == "4.0e-06"
+    assert formatting.loss(0.0) == "0.000"
     assert formatting.loss(math.nan) == "nan"
     assert formatting.loss(None) == formatting.accuracy(None) == "–"
     assert formatting.accuracy(0.81254) == "0.8125"
     assert formatting.counted(1, "trial") == "1 trial"
     assert formatting.counted(1200, "trial") == "1,200 trials"
+
+
+@pytest.mark.parametrize("name", ["val_loss", "train_accuracy", "error"])
+def test_metrics_show_the_objective_as_it_prints_elsewhere(name: str) -> None:
+    shown = formatting.metrics(reported_epoch(1, {name: 4.0434e-6, "val_loss": 4.0434e-6}, 1.0), name)
+    assert dict(shown)[name] == Objective(name).text(4.0434e-6)
 
 
 def test_hyperparameters_are_short() -> None:

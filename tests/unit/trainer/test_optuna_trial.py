@@ -14,6 +14,8 @@ from hpo.errors import UserError
 from hpo.trainer.connection import Connection
 from hpo.trainer.messages import Attribute, Begin, OptunaSearch, Past, Suggested, decode, encode
 from hpo.trainer.optuna_trial import optuna_trial
+from hpo.trainer.trial import Trial
+from hpo.training.optuna_scripts import ONLY_HPO_TRIAL
 
 
 class Worker:
@@ -115,3 +117,18 @@ def test_what_cannot_be_stored_is_refused_by_name(call: str, problem: str) -> No
         eval(f"trial.{call}", {"trial": trial})
     assert problem in str(caught.value)
     assert not [each for each in worker.told if isinstance(each, Suggested)]
+
+
+def test_names_of_hpo_trial_say_how_to_get_one() -> None:
+    trial = optuna_trial(begin(study="names"), cast("Connection", Worker()))
+    of_hpo = {each for each in dir(Trial) if not each.startswith("_")}
+    assert of_hpo - {*dir(optuna.Trial), *vars(trial)} == ONLY_HPO_TRIAL
+    for name in ONLY_HPO_TRIAL:
+        with pytest.raises(AttributeError, match=rf"trial\.{name} is of hpo\.Trial.*write @hpo\.study"):
+            getattr(trial, name)
+    with pytest.raises(TypeError, match=r"trial\['lr'\] is of hpo\.Trial.*trainer: in a study file"):
+        trial["lr"]  # type: ignore[index]
+    with pytest.raises(AttributeError, match=r"no attribute 'epoch'$"):
+        _ = trial.epoch  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(trial)  # type: ignore[call-overload]

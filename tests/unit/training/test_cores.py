@@ -46,6 +46,12 @@ def test_default_workers(
     assert found.workers * divide_threads(found.workers) <= cores
 
 
+def test_workers_of_own_trainings_have_no_reason_of_the_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "available_cores", lambda: 2)
+    assert default_workers("cpu", 12).reason == "one per core, the fastest at width 16"
+    assert default_workers("cpu", 12, built_in=False).reason == "one per core"
+
+
 @pytest.mark.parametrize(("workers", "threads"), [(1, 6), (2, 3), (4, 1), (6, 1), (20, 1)])
 def test_threads_of_all_workers_fit_the_cores(
     workers: int, threads: int, monkeypatch: pytest.MonkeyPatch

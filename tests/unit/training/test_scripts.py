@@ -11,6 +11,7 @@ import pytest
 from hpo.cli.app import run_command
 from hpo.errors import HpoError
 from hpo.training.scripts import load_any_study
+from hpo.training.users_trainer import find_trainer
 from tests.helpers.own_training import rows
 
 TRAIN = """
@@ -95,6 +96,58 @@ def test_mistakes_in_the_decorator_are_those_of_a_study_file(folder: Path) -> No
         load_any_study("mine_wrong.py:run")
     for part in ("  mine_wrong.py:run: unknown key", "did you mean trials?", "trials", "is not below"):
         assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [
+        (
+            "for epoch in trial.epochs(2): pass",
+            "trial.epochs (line 3) is of hpo.Trial: for an hpo.Trial write",
+        ),
+        ("return trial['lr']", "trial['lr'] (line 3) is of hpo.Trial: for an hpo.Trial write @hpo.study"),
+        ("return trial.number", ""),
+        ("return trial.suggest_float('lr', 0, 1) + getattr(trial, 'seed', 0)", ""),
+        ("trial = {}; return trial['lr']", ""),
+    ],
+)
+def test_use_of_hpo_trial_without_a_study_is_refused(folder: Path, body: str, refused: str) -> None:
+    (folder / "inner" / "mine_plain.py").write_text(f"import hpo\ndef run(trial):\n    {body}\n")
+    if not refused:
+        assert load_any_study("inner/mine_plain.py:run", ["trials=1"]).interface == "optuna"
+        return
+    with pytest.raises(HpoError) as raised:
+        load_any_study("inner/mine_plain.py:run", ["trials=1"])
+    assert refused in str(raised.value)
+    with_space = ["trials=1", "interface=hpo", "space={lr: {log: [0.1, 1]}}"]
+    assert load_any_study("inner/mine_plain.py:run", with_space).interface == "hpo"
+
+
+def test_a_space_for_an_objective_is_refused_with_the_reason(folder: Path) -> None:
+    with pytest.raises(HpoError) as raised:
+        load_any_study("inner/mine_script.py:plain", ["trials=1", "space={lr: {log: [0.1, 1]}}"])
+    assert "inner/mine_script.py:plain has no @hpo.study" in str(raised.value)
+    assert "for an hpo.Trial write" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_searched"),
+    [
+        ("trainer: mine_script:plain\nspace: {}", True),
+        ("space: {model: {choice: [resnet, 'mine_script:plain']}}", True),
+        ("fixed: {dataset: 'mine_script:plain'}\nspace: {}", True),
+        ("command: [echo, 'a:b', '{lr}']\nspace: {lr: {log: [0.1, 1]}}", False),
+        ("space: {}", False),
+    ],
+)
+def test_modules_beside_a_study_file_are_found_last(folder: Path, keys: str, is_searched: bool) -> None:
+    before = list(sys.path)
+    (folder / "inner" / "mine.yaml").write_text(f"study: mine\ntrials: 1\n{keys}\n")
+    spec = load_any_study("inner/mine.yaml")
+    added = [str(folder), str(folder / "inner")] if is_searched else []
+    assert [each for each in sys.path if each not in before] == added
+    if spec.trainer is not None:
+        assert find_trainer(spec.trainer) == folder / "inner" / "mine_script.py"
 
 
 @pytest.mark.slow

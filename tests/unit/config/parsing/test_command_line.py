@@ -82,6 +82,9 @@ def test_braces_without_a_known_name_belong_to_the_program(word: str, given: str
         (["--lr~log(0, 1)"], "--lr~log(0, 1): lr: a log scale cannot start at 0"),
         (["--lr~log(1)"], "--lr~log(1): lr: "),
         (["--lr~logg(1, 2)"], "--lr~logg(1, 2): unknown distribution 'logg' (did you mean log?)"),
+        (["--lr~log(1 2)"], "--lr~log(1 2): no comma between the bounds: write log(1, 2)"),
+        (["--lr~log(1)"], "--lr~log(1): lr: log needs two numbers (log(low, high))"),
+        (["--lr~int(4, 1)"], "the lower bound 4 is not below the upper bound 1 (int(1, 4))"),
         (["--lr~0.1"], "--lr~0.1: '0.1' is not a distribution; write e.g. --lr~'log(1e-4, 1e-1)'"),
         (
             ["--lr~log(1, 2)", "lr=~int(1, 2)"],
