@@ -10,6 +10,8 @@ NOTHING_SEEN = "nothing_wrong_seen"
 """Nothing wrong was found, but not everything was looked at, or nothing shows that the network learned."""
 NOT_ENOUGH = "not_enough_seen"
 """There was no training to judge."""
+UNSEEN = "unseen"
+"""The note that there was none, and why."""
 NOT_CHECKED = "not_checked"
 """The checks were off."""
 OUTCOMES = {

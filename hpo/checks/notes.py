@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hpo.checks.base import note
+from hpo.checks.causes import UNSEEN
 from hpo.checks.measure.preflight import FEWEST_EXAMPLES
 from hpo.records import Finding, Remedy
 from hpo.text import counted
@@ -25,3 +26,9 @@ def too_few_examples(examples: int) -> Finding:
     )
     remedy = Remedy("pass a few dozen to hundreds of training examples to before()")
     return note("examples", examples, FEWEST_EXAMPLES, message, remedy)
+
+
+def unseen(optimizer_steps: int, advice: str) -> Finding:
+    """Return the note on a training whose losses were never told; ``advice`` says how to tell them."""
+    seen = f"{counted(optimizer_steps, 'step')} but no loss" if optimizer_steps else "no step and no loss"
+    return note(UNSEEN, optimizer_steps, 1.0, f"babysit saw {seen}", Remedy(advice), step=optimizer_steps)

@@ -15,6 +15,7 @@ from hpo.checks.causes import (
     NOTHING_SEEN,
     OUTCOMES,
     SYMPTOMS,
+    UNSEEN,
 )
 from hpo.checks.evidence import Coverage
 from hpo.records import Finding, Severity
@@ -62,6 +63,10 @@ def verdict(
     if is_trial:
         findings = [each for each in findings if each.cause not in JUDGED_BY_STUDY]
     if not any(finding.severity in ("warn", "fatal") for finding in findings):
+        unseen = next((finding for finding in findings if finding.check == UNSEEN), None)
+        if unseen is not None:
+            text = f"{OUTCOMES[NOT_ENOUGH]}: {unseen.message}"
+            return Verdict(NOT_ENOUGH, text, unseen.remedy.text, confidence=0.0)
         if not checked:
             return Verdict(NOT_CHECKED, OUTCOMES[NOT_CHECKED], confidence=0.0)
         return Verdict(HEALTHY, HEALTHY) if coverage is None else _outcome(coverage)

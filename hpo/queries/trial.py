@@ -263,19 +263,16 @@ def trial_log(engine: Engine, study: str, number: int) -> list[LogEntry]:
 
 
 def _entries(trial: TrialDetail, ends: dict[int, datetime]) -> Iterator[LogEntry]:
-    done = 0
+    trained = _trained(trial, ends)
     for attempt in trial.attempts:
         yield LogEntry(attempt.started_at, "begun", _begun(attempt), attempt.worker)
-        is_last = attempt is trial.attempts[-1]
-        last = max(ends, default=0) if is_last or attempt.to_epoch is None else attempt.to_epoch
-        yield from _epochs(trial, ends, done, last, attempt.worker)
-        done = max(done, last)
+        yield from _epochs(trial, ends, trained[attempt.attempt], attempt.worker)
         if attempt.output:
             yield LogEntry(None, "printed", attempt.output, attempt.worker)
         if attempt.outcome:
             said = f"attempt {attempt.attempt} {attempt.outcome} after epoch {attempt.to_epoch or 0}"
             yield LogEntry(attempt.ended_at, "ended", said, attempt.worker)
-    # The trial ends a moment before its last attempt does, in one transaction.
+    # The trial and its last attempt end in one transaction, a moment apart.
     ends_at = [trial.ended_at, *(each.ended_at for each in trial.attempts)]
     over = max((each for each in ends_at if each is not None), default=None)
     if trial.verdict:
@@ -290,13 +287,28 @@ def _begun(attempt: Attempt) -> str:
     return f"attempt {attempt.attempt} {where} on {on}"
 
 
+def _trained(trial: TrialDetail, ends: dict[int, datetime]) -> dict[int, list[int]]:
+    """Return by attempt the epochs that it recorded; 0 is what was recorded before the first epoch.
+
+    An attempt may train again what an earlier one had recorded: its epochs replace those.
+    """
+    trained: dict[int, list[int]] = {each.attempt: [] for each in trial.attempts}
+    for epoch in sorted(ends):
+        begun = [each for each in trial.attempts if each.started_at <= ends[epoch]]
+        trained[(begun or trial.attempts)[-1].attempt].append(epoch)
+    first = next((each for each in trial.attempts if trained[each.attempt]), None)
+    for each in [first or trial.attempts[-1]] if trial.attempts else []:
+        trained[each.attempt].insert(0, 0)
+    return trained
+
+
 def _epochs(
-    trial: TrialDetail, ends: dict[int, datetime], done: int, last: int, worker: str
+    trial: TrialDetail, ends: dict[int, datetime], trained: list[int], worker: str
 ) -> Iterator[LogEntry]:
-    if done == 0:
+    if 0 in trained:
         yield from _findings(trial, 0, worker)
     for record in trial.curve:
-        if not done < record.epoch <= last:
+        if record.epoch not in trained:
             continue
         said = f"epoch {record.epoch}: {_metrics(record, trial.objective)}{record.seconds:.1f} s"
         yield LogEntry(ends.get(record.epoch), "epoch", said, worker)

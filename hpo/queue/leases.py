@@ -102,9 +102,12 @@ def release_as_hung(store: ResultsStore, lease: Lease, retry: RetryPolicy) -> No
     _release(store, lease, "hung", retry)
 
 
-def release_as_lost(store: ResultsStore, lease: Lease) -> None:
-    """Release the slot of a trial whose process was killed, so that it is resumed; count it as a death."""
-    _release(store, lease, "lost", RetryPolicy(RELEASE_SECONDS))
+def release_as_lost(store: ResultsStore, lease: Lease, said: str) -> None:
+    """Release the slot of a trial whose process was killed, so that it is resumed; count it as a death.
+
+    ``said`` is the last line of its output.
+    """
+    _release(store, lease, "lost", RetryPolicy(RELEASE_SECONDS), said)
 
 
 def release_hung(store: ResultsStore, worker: str) -> None:
@@ -142,13 +145,17 @@ def _held(store: ResultsStore, study_id: int | None, retry: RetryPolicy | None =
 
 
 def _release(
-    store: ResultsStore, lease: Lease, attempt_outcome: str, retry: RetryPolicy | None = None
+    store: ResultsStore,
+    lease: Lease,
+    attempt_outcome: str,
+    retry: RetryPolicy | None = None,
+    said: str = "",
 ) -> None:
     def work(connection: Connection) -> None:
         unchanged = {"progress_at": SlotRow.progress_at}  # a release is not progress
         trial_id = pass_fence(connection, lease, state="waiting", worker=None, lease_until=None, **unchanged)
         if trial_id is not None:
-            attempts.end(connection, trial_id, attempt_outcome)
+            attempts.end(connection, trial_id, attempt_outcome, said)
         notify_idle_workers(connection)
 
     store.write(work, retry)

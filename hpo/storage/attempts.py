@@ -14,6 +14,8 @@ from hpo.storage.tables import EPOCHS, AttemptRow, TrialRow
 
 _DIED = "hpo: the worker died: "
 """Starts the line after the output of a worker that died."""
+_PROCESS_DIED = "hpo: the process of the training "
+"""Starts the last line of an attempt whose worker survived the process that trained."""
 OUT_OF_MEMORY = "out of memory"
 
 
@@ -61,10 +63,16 @@ def restart_from(connection: Connection, trial_id: int, epoch: int) -> None:
     )
 
 
-def end(connection: Connection, trial_id: int, outcome: str) -> None:
-    """End the trial's open attempt, if any, at the last recorded epoch."""
+def process_died(how: str) -> str:
+    """Return the line that tells the death of the process that trained, not of its worker."""
+    return f"{_PROCESS_DIED}{how}"
+
+
+def end(connection: Connection, trial_id: int, outcome: str, said: str = "") -> None:
+    """End the trial's open attempt, if any, at the last recorded epoch; ``said`` is its output so far."""
     # When a worker was lost is unknown; only when it was noticed.
     statement = _END.values(ended_at=None) if outcome == "lost" else _END
+    statement = statement.values(output=said) if said else statement
     connection.execute(statement, {"of_trial": trial_id, "outcome": outcome})
 
 
@@ -96,6 +104,8 @@ class Deaths:
     epoch: int
     cause: str = ""
     """Why the last of them died whose cause is known; starts with ``OUT_OF_MEMORY`` if that is certain."""
+    processes: tuple[str, ...] = ()
+    """How the process of the training died, if each death was its own: ``was killed by signal SIGKILL``."""
 
 
 def deaths_in_a_row(connection: Connection, trial_id: int) -> Deaths:
@@ -104,18 +114,31 @@ def deaths_in_a_row(connection: Connection, trial_id: int) -> Deaths:
         AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_not(None)
     )
     furthest, deaths, cause = -1, 0, ""
+    processes: list[str] = []
     for outcome, to_epoch, output in connection.execute(ended.order_by(AttemptRow.attempt)):
         if (to_epoch or 0) > furthest:
-            furthest, deaths, cause = to_epoch or 0, 0, ""
+            furthest, deaths, cause, processes = to_epoch or 0, 0, "", []
         if outcome in ("lost", "hung"):
             deaths += 1
-            cause = _cause_of_death(output or "") or cause
-    return Deaths(deaths, furthest + 1, cause)
+            last_line = (output or "").rpartition("\n")[2]
+            process = _after(_PROCESS_DIED, last_line)
+            processes += [process] if process else []
+            cause = _after(_DIED, last_line) or process.removeprefix("was ") or cause
+    own = tuple(dict.fromkeys(processes)) if len(processes) == deaths else ()
+    return Deaths(deaths, furthest + 1, cause, own)
 
 
-def _cause_of_death(output: str) -> str:
-    last_line = output.rpartition("\n")[2]
-    return last_line.removeprefix(_DIED) if last_line.startswith(_DIED) else ""
+def _after(start: str, line: str) -> str:
+    return line.removeprefix(start) if line.startswith(start) else ""
+
+
+def seconds(connection: Connection, trial_id: int) -> float:
+    """Return the seconds of the trial's attempts that have ended, without those that were lost."""
+    ended = select(AttemptRow.started_at, AttemptRow.ended_at).where(
+        AttemptRow.trial_id == trial_id, AttemptRow.ended_at.is_not(None)
+    )
+    spans = (row.ended_at - row.started_at for row in connection.execute(ended))
+    return sum(spans, timedelta()).total_seconds()
 
 
 def busy_seconds(connection: Connection, study_id: int) -> dict[int, float]:

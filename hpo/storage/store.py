@@ -272,8 +272,8 @@ class ResultsStore:
             if not _end_lease(connection, lease, "done"):
                 return
             finish_in_optuna(connection, trial_id, outcome)
+            attempts.end(connection, trial_id, outcome.state)  # before its time is summed up
             set_outcome(connection, trial_id, outcome)
-            attempts.end(connection, trial_id, outcome.state)
             notify_idle_workers(connection)
 
         self.write(work)
@@ -342,9 +342,14 @@ def _fields(outcome: Outcome) -> dict[str, Any]:
 
 
 def curve_sums(connection: Connection, trial_id: int) -> dict[str, Any]:
-    """Return the trial's columns that sum up its curve; the epochs of earlier workers count too."""
+    """Return the trial's columns that sum up its curve; the epochs of earlier workers count too.
+
+    The time of a trial without epochs is that of its attempts.
+    """
     epochs, seconds, images = connection.execute(_CURVE_SUMS, {"of_trial": trial_id}).one()
     rate = images / seconds if seconds else None
+    if not epochs:
+        seconds = attempts.seconds(connection, trial_id)
     return {"epochs": epochs, "seconds": seconds, "images": images, "images_per_second": rate}
 
 

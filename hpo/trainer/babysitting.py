@@ -27,6 +27,7 @@ class Watch:
         self.finding_epochs: list[int] = []
         """For each finding that the worker knows, the number of epochs that were complete."""
         self.layer_epochs: list[int] = []
+        self._advice = ""
         self._loop: Feed | None = None
         """What shows the loop to the babysitter; None if the training does."""
         self._state: BabysitterState | None = None
@@ -39,9 +40,12 @@ class Watch:
         found = [] if self.babysitter is None else self.babysitter.findings
         return any(each.severity == "fatal" for each in found)
 
-    def begin(self, babysitter: Babysitter, loop: Feed | None = None) -> None:
-        """Watch the training with this babysitter; restore it if the trial is resumed."""
-        self.babysitter, self._loop = babysitter, loop
+    def begin(self, babysitter: Babysitter, loop: Feed | None = None, advice: str = "") -> None:
+        """Watch the training with this babysitter; restore it if the trial is resumed.
+
+        ``advice`` says how the training tells it a loss, if it has to.
+        """
+        self.babysitter, self._loop, self._advice = babysitter, loop, advice
         if self._state is None:
             return
         device = babysitter.device
@@ -64,6 +68,16 @@ class Watch:
             self._loop.finish()
         elif self.babysitter is not None and not self.babysitter.seen.ended:
             self.babysitter.after()
+        self._note_unseen()
+
+    def _note_unseen(self) -> None:
+        """Say so if the training told no loss: silence would be taken for a training without mistakes."""
+        watched = self.babysitter
+        if watched is None or not self._advice or watched.seen.steps:
+            return
+        from hpo.checks.notes import unseen
+
+        watched.findings.append(unseen(watched.seen.optimizer_steps, self._advice))
 
     def close(self) -> None:
         """Remove its hooks."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _Item = TypeVar("_Item")
 _State = TypeVar("_State")
+_TELL_STEPS = "call step(loss) of what trial.babysit returned, after each step"
+_TELL_LOSSES = "iterate over batches = trial.babysit(...), and write loss = batches.loss(loss)"
 
 __all__ = ["Trial", "TrialEnded"]
 
@@ -329,16 +331,17 @@ class Trial:
         calls its ``epoch``. Other arguments are theirs. Call it once, after ``keep``.
         """
         options = {"checks": self._saves.thresholds, "epochs": self.budget, **arguments}
+        is_on = options["checks"] != "off" and getattr(options["checks"], "watch", True)
         if loader is None:
             from hpo.checks.babysitter import Babysitter
 
             babysitter = Babysitter(model, optimizer, **options)
-            self._saves.watch.begin(babysitter)
+            self._saves.watch.begin(babysitter, advice=_TELL_STEPS if is_on else "")
             return babysitter
         from hpo.integrations.plain import watch
 
         watched = watch(loader, model, optimizer, **options)
-        self.follow(watched.feed)
+        self._saves.watch.begin(watched.babysitter, watched.feed, _TELL_LOSSES if is_on else "")
         return watched
 
     def follow(self, loop: Feed) -> None:

@@ -25,6 +25,7 @@ from hpo.queue.leases import release_as_lost
 from hpo.records import MEASURES, EpochResult, Finding, Remedy, Runtime
 from hpo.settings import settings
 from hpo.stages.store import Stage
+from hpo.storage.attempts import process_died
 from hpo.text import counted
 from hpo.trainer.command import CommandProcess
 from hpo.trainer.messages import (
@@ -285,8 +286,9 @@ class _Conversation:
     def _lost(self, how: str) -> LeaseLostError:
         """Release the slot: the trial is resumed, as after the death of a worker."""
         begun = self._session.begun
-        sys.stderr.write(f"hpo: the process of the training {how}\n")
-        release_as_lost(begun.context.store, begun.lease)
+        said = process_died(how)
+        sys.stderr.write(f"{said}\n")
+        release_as_lost(begun.context.store, begun.lease, said)
         return LeaseLostError(f"slot {begun.lease.slot} was released: the process of the training {how}")
 
 

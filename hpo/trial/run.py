@@ -155,12 +155,22 @@ def _refuse_deadly(begun: BegunTrial, trainer: Trainer) -> None:
 
 def deadly(deaths: Deaths, less_memory: str) -> TrialFailedError:
     """Return the failure of a trial with these deaths; ``less_memory`` is the remedy if memory ran out."""
+    if deaths.processes:
+        return _deadly_to_itself(deaths, less_memory)
     workers = counted(deaths.count, "worker", "workers in a row")
     known = f"; the last one: {deaths.cause.removeprefix(f'{OUT_OF_MEMORY}: ')}" if deaths.cause else ""
     message = f"{workers} died or hung in epoch {deaths.epoch} of this trial{known}"
     if deaths.cause.startswith(OUT_OF_MEMORY):
         return TrialFailedError("out_of_memory", message, f"{less_memory}, or use fewer workers")
     return TrialFailedError("worker_died", message, f"{less_memory} if memory ran out")
+
+
+def _deadly_to_itself(deaths: Deaths, less_memory: str) -> TrialFailedError:
+    """Return the failure of a trial whose own process died, and not its workers."""
+    times = f", {counted(deaths.count, 'time', 'times in a row')}" if deaths.count > 1 else ""
+    how = " or ".join(deaths.processes)
+    message = f"the process of the training {how} in epoch {deaths.epoch} of this trial{times}"
+    return TrialFailedError("worker_died", message, f"find what ends it; {less_memory} if memory ran out")
 
 
 def finish(begun: BegunTrial, recorder: TrialRecorder, control: TrialControl, end: TrainingEnd) -> None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from hpo.queue.leases import release
+from hpo.queue.leases import release, release_as_lost
 from hpo.records import Finding, LayerStatistics
 from hpo.storage import attempts
 from hpo.storage.attempts import Deaths
@@ -58,6 +58,20 @@ def test_deaths_keep_the_last_known_cause_in_their_epoch(bench: Bench) -> None:
     assert told == ["out of memory: 1 GB", "out of memory: 1 GB", "", "killed by signal 9"]
     outputs = [row.output for row in sorted(bench.rows(AttemptRow), key=lambda row: row.attempt)]
     assert outputs[0] == "printed\nhpo: the worker died: out of memory: 1 GB"
+
+
+def test_deaths_of_the_training_alone_are_told_apart(bench: Bench) -> None:
+    study_id = bench.register(trials=1)
+    told = []
+    for how in ("was killed by signal SIGKILL", "was killed by signal SIGKILL", ""):
+        lease = bench.claim(study_id)
+        trial_id, _ = bench.begin(lease)
+        bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
+        release_as_lost(bench.store, lease, attempts.process_died(how) if how else "")
+        told.append(bench.store.deaths_in_a_row(trial_id))
+    killed = "killed by signal SIGKILL"
+    assert told[1] == Deaths(2, 1, killed, (f"was {killed}",))
+    assert told[2] == Deaths(3, 1, killed)  # the last worker died without a word
 
 
 def test_store_death_after_the_trial_ended_does_not_blame_it(bench: Bench) -> None:

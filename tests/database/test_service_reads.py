@@ -15,7 +15,7 @@ from hpo.maintenance.deletion import delete_study, find_deletable
 from hpo.queries.study import list_studies
 from hpo.queries.trial import trial_log
 from hpo.queries.workers import list_workers
-from hpo.queue.leases import release
+from hpo.queue.leases import release, release_as_lost
 from hpo.queue.worker_registry import WorkerRegistration
 from hpo.records import Finding, Outcome
 from hpo.settings import settings
@@ -89,6 +89,29 @@ def test_a_log_shows_a_trial_in_the_order_of_time(bench: Bench) -> None:
     times = [each.time for each in entries if each.time is not None]
     assert times == sorted(times) and len(times) == 8
     assert entries[1].severity == "warn"
+
+
+def test_epochs_that_are_trained_again_are_logged_once_in_order(bench: Bench) -> None:
+    study_id = bench.register()
+    for worker in ("host:1:0.00", "host:2:0.00"):
+        lease = bench.claim(study_id, worker)
+        trial_id, number = bench.begin(lease)
+        bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
+        if worker == "host:2:0.00":  # it found no checkpoint
+            bench.store.rewind(lease, trial_id, epoch=0, step=-1)
+        bench.store.record_findings(lease, trial_id, [_finding("at_start", 0)])
+        for epoch in (1, 2):
+            bench.store.record_epoch(lease, trial_id, bench.record(epoch))
+        if worker == "host:1:0.00":
+            release_as_lost(bench.store, lease, "")
+    bench.store.finish_trial(lease, trial_id, DONE)
+    entries = trial_log(bench.store.engine, "first", number)
+    assert [(each.kind, each.worker[5]) for each in entries] == [
+        *(("begun", "1"), ("ended", "1"), ("begun", "2"), ("finding", "2")),
+        *(("epoch", "2"), ("epoch", "2"), ("ended", "2"), ("verdict", "2")),
+    ]
+    times = [each.time for each in entries if each.time is not None]
+    assert times == sorted(times) and len(times) == 6
 
 
 def test_what_a_dead_worker_had_printed_is_kept_with_its_last_attempt(bench: Bench) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, update
 
 from hpo.errors import LeaseLostError
 from hpo.queries.trial import trial_detail
@@ -16,6 +17,7 @@ from hpo.queue.leases import release, renew
 from hpo.queue.slots import study_progress
 from hpo.records import Finding, LayerStatistics, Outcome
 from hpo.storage import store as store_module
+from hpo.storage.engine import writing
 from hpo.storage.tables import EPOCHS, FINDINGS, LAYERS, AttemptRow, SlotRow, TrialRow
 from tests.database.conftest import Bench
 
@@ -89,6 +91,25 @@ def test_the_next_worker_resumes_the_same_trial_and_number(bench: Bench) -> None
     assert [row.val_accuracy for row in bench.rows(EPOCHS)] == [0.5, 0.9]
     (ours,) = bench.rows(TrialRow)
     assert (ours.worker, ours.device, ours.seconds) == ("other:2:0.00", "cuda", 4.0)
+
+
+def test_time_of_a_trial_without_epochs_is_that_of_its_attempts(bench: Bench) -> None:
+    study_id = bench.register()
+    for end in (False, True):
+        lease = bench.claim(study_id)
+        trial_id, _ = bench.begin(lease)
+        bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
+        with writing(bench.store.engine) as connection:
+            earlier = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=100)
+            is_open = AttemptRow.outcome.is_(None)
+            connection.execute(update(AttemptRow).where(is_open).values(started_at=earlier))
+        if end:
+            bench.store.finish_trial(lease, trial_id, Outcome("complete", value=0.5))
+        else:
+            release(bench.store, lease)
+    (trial,) = bench.rows(TrialRow)
+    assert trial.seconds == pytest.approx(200.0, abs=20.0)
+    assert not trial.images_per_second
 
 
 def test_an_attempt_that_its_worker_never_ended_is_lost(bench: Bench) -> None:

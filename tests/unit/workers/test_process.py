@@ -62,6 +62,14 @@ def test_deadly_trial_fails_with_the_cause_of_its_deaths(cause: str, check: str,
     assert "batch_size" in remedy
 
 
+def test_training_killed_in_its_own_process_does_not_blame_workers() -> None:
+    failure = deadly(Deaths(3, 1, "killed by signal SIGKILL", ("was killed by signal SIGKILL",)), "use less")
+    assert str(failure) == (
+        "the process of the training was killed by signal SIGKILL in epoch 1 of this trial, 3 times in a row"
+    )
+    assert (failure.cause, failure.remedy) == ("worker_died", "find what ends it; use less if memory ran out")
+
+
 def test_messages_to_a_parent_that_is_gone_are_dropped() -> None:
     """Otherwise the error would be taken for one of the trial that reports an epoch."""
     theirs, ours = Pipe()
