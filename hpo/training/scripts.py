@@ -40,7 +40,7 @@ def load_any_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
     found = _SCRIPT.fullmatch(source)
     if found is None:
         spec = load_study(source, overrides)
-        if _runs_code(spec) and Path(source).is_file():
+        if spec.packages and Path(source).is_file():
             for each in (Path.cwd(), Path(source).parent):
                 _add_to_search_path(each)
         return spec
@@ -74,13 +74,6 @@ def _of_interface(problem: Problem, source: str) -> Problem:
     if "cannot be combined with interface: optuna" not in problem.message:
         return problem
     return replace(problem, hint=f"{source} has no @hpo.study, so it is Optuna's; {HOW_TO_GET_IT}")
-
-
-def _runs_code(spec: StudySpec) -> bool:
-    """Return whether a study names functions of the user's: a training, networks, images or a metric."""
-    models = spec.space.get("model")
-    names = [spec.trainer, spec.objective, spec.fixed.get("model"), spec.fixed.get("dataset")]
-    return any(":" in str(each) for each in [*names, *(models.extremes() if models else ())])
 
 
 def trainer_path(file: Path, function: str) -> str:
