@@ -65,8 +65,12 @@ def _clean_environment(
     monkeypatch.setenv("HPO_CACHE", str(shared_cache))
     monkeypatch.setenv("HPO_ARTIFACTS", str(home / "artifacts"))
     settings.cache_clear()
+    search_path = list(sys.path)
     yield
     settings.cache_clear()
+    sys.path[:] = search_path
+    if (users_code := sys.modules.get("hpo.training.users_code")) is not None:
+        users_code.allow_only(None)
 
 
 @pytest.fixture(scope="session", autouse=True)

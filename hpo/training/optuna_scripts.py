@@ -15,9 +15,9 @@ from hpo.errors import ConfigurationError
 from hpo.training.import_hook import Execute, ImportHook
 
 ONLY_HPO_TRIAL = frozenset(
-    {"artifact", "babysit", "budget", "check", "data_share", "device", "epochs", "fold", "folds", "follow"}
+    {"artifact", "babysit", "budget", "check", "data_share", "device", "end_epoch", "epochs", "fold", "folds"}
     | {"keep", "log", "minutes_left", "parameters", "restore", "save", "seed", "stage", "step", "steps"}
-    | {"thresholds"}
+    | {"follow", "thresholds"}
 )
 """What ``hpo.Trial`` has, and ``optuna.Trial`` has not."""
 HOW_TO_GET_IT = (

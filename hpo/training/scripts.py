@@ -107,11 +107,24 @@ def _module_of(file: Path) -> tuple[Path, str]:
     return folder, ".".join(names)
 
 
+_added: list[str] = []
+"""Folders that were added to the search path, the latest first."""
+
+
 def _add_to_search_path(folder: Path) -> None:
-    """Have this process, and those that it starts, find modules in a folder; installed packages go first."""
-    known = {str(Path(each or ".").resolve()) for each in sys.path}
-    if str(folder.resolve()) not in known:
-        sys.path.append(str(folder.resolve()))
+    """Have this process, and those that it starts, find modules in a folder; installed packages go first.
+
+    The folder of a study goes before those of earlier studies of this process.
+    """
+    place = str(folder.resolve())
+    if place in _added:
+        _added.remove(place)
+        sys.path[:] = [each for each in sys.path if each != place]
+    elif place in {str(Path(each or ".").resolve()) for each in sys.path}:
+        return
+    first = min((sys.path.index(each) for each in _added if each in sys.path), default=len(sys.path))
+    sys.path.insert(first, place)
+    _added.insert(0, place)
 
 
 def _refuse_another(file: Path, path: str) -> None:

@@ -65,6 +65,8 @@ def views(url: str, study: str) -> dict[str, list[dict[str, Any]]]:
             found = connection.execute(text(f"SELECT * FROM {view} WHERE study = :study"), {"study": study})
             values = [{name: _common(value) for name, value in row._mapping.items()} for row in found]
             rows[view] = sorted((_without_engine(row) for row in values), key=in_order)
+    for row in rows.get("stages", ()):
+        row["seconds"] = round(row["seconds"], 6)  # a sum, whose last digit depends on the order
     return rows
 
 

@@ -1,4 +1,4 @@
--- The best trials and their main hyperparameters, or the parameters of your own training
+-- The best trials, with their main hyperparameters
 --
 -- parameters has those of your own training, as JSON; the other columns are those of image classifiers.
 -- Trials of different stages are not comparable: the view confirmations has what was chosen among the best.
