@@ -41,8 +41,7 @@ def load_any_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
     if found is None:
         spec = load_study(source, overrides)
         if spec.packages and Path(source).is_file():
-            for each in (Path.cwd(), Path(source).parent):
-                _add_to_search_path(each)
+            _add_to_search_path(Path.cwd(), Path(source).parent)
         return spec
     file, function = Path(found["file"]), found["function"]
     if not function:
@@ -84,8 +83,7 @@ def trainer_path(file: Path, function: str) -> str:
     """
     folder, module = _module_of(file)
     path = f"{module}:{function}"
-    for each in (folder, file.parent):
-        _add_to_search_path(each)
+    _add_to_search_path(folder, file.parent)
     is_module = "." not in file.stem and TRAINER_PATTERN.fullmatch(f"{module}:run")
     if is_module and TRAINER_PATTERN.fullmatch(path):
         return path
@@ -111,20 +109,18 @@ _added: list[str] = []
 """Folders that were added to the search path, the latest first."""
 
 
-def _add_to_search_path(folder: Path) -> None:
-    """Have this process, and those that it starts, find modules in a folder; installed packages go first.
+def _add_to_search_path(*folders: Path) -> None:
+    """Have this process, and those that it starts, find modules in folders; installed packages go first.
 
-    The folder of a study goes before those of earlier studies of this process.
+    The folders of a study go before those of earlier studies of this process.
     """
-    place = str(folder.resolve())
-    if place in _added:
-        _added.remove(place)
-        sys.path[:] = [each for each in sys.path if each != place]
-    elif place in {str(Path(each or ".").resolve()) for each in sys.path}:
-        return
+    places = [str(each.resolve()) for each in folders]
+    sys.path[:] = [each for each in sys.path if each not in places or each not in _added]
+    known = {str(Path(each or ".").resolve()) for each in sys.path}
+    new = [each for each in dict.fromkeys(places) if each not in known]
     first = min((sys.path.index(each) for each in _added if each in sys.path), default=len(sys.path))
-    sys.path.insert(first, place)
-    _added.insert(0, place)
+    sys.path[first:first] = new
+    _added[:] = [*new, *(each for each in _added if each not in places)]
 
 
 def _refuse_another(file: Path, path: str) -> None:

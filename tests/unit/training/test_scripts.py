@@ -169,3 +169,16 @@ def test_a_script_trains_its_study_and_hpo_run_resumes_it(
         "GROUP BY curves.number",
     )
     assert curves == [(0, 2, 1), (1, 2, 1), (2, 2, 1)]
+
+
+def test_modules_of_a_later_study_are_found_before_those_of_earlier_ones(folder: Path) -> None:
+    for name in ("first", "second"):
+        (folder / name).mkdir()
+        (folder / name / "mine_twin.py").write_text("def run(trial): return 1.0\n")
+        (folder / name / "mine.yaml").write_text(
+            f"study: {name}\ntrials: 1\ntrainer: mine_twin:run\nspace: {{}}\n"
+        )
+        load_any_study(f"{name}/mine.yaml")
+        assert find_trainer("mine_twin:run") == folder / name / "mine_twin.py"
+    load_any_study("first/mine.yaml")
+    assert find_trainer("mine_twin:run") == folder / "first" / "mine_twin.py"
