@@ -62,7 +62,7 @@ def test_worker_cut_off_past_its_lease_loses_its_slot(
     training = submit(url, "s", 2, **LONG)
     cut_off = killable.start(network.url(url), "s", HPO_LEASE_SECONDS="3")
     training.wait_for(0, 5)
-    network.cut()
+    network.cut_between_transactions(url)
     other = killable.start(url, "s", "trial.begin:2:STOP")
     assert killable.wait(other) == "stopped"  # it has trained slot 1, and claimed slot 0
     network.mend()

@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 _START_SECONDS = 60
 
@@ -132,6 +132,22 @@ class Network:
     def cut(self) -> None:
         """Stop all traffic, without resetting connections."""
         self._whole.clear()
+
+    def cut_between_transactions(self, url: str) -> None:
+        """Stop all traffic at a moment at which no worker holds a lock; ``url`` is that of the server."""
+        others = "FROM pg_stat_activity WHERE application_name = 'hpo' AND state <> 'idle'"
+        busy = text(f"SELECT count(*) {others}")
+        engine = create_engine(url, poolclass=NullPool, connect_args={"application_name": "test"})
+        deadline = time.monotonic() + 60
+        while True:
+            self._whole.clear()
+            time.sleep(0.05)  # what is on its way arrives
+            with engine.connect() as connection:
+                if not connection.scalar(busy):
+                    return
+            assert time.monotonic() < deadline, "a worker is always in a transaction"
+            self._whole.set()
+            time.sleep(0.02)
 
     def mend(self) -> None:
         """Restore traffic; existing connections are reset."""
