@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,7 @@ def rows(url: str, sql: str, **values: Any) -> list[tuple[Any, ...]]:
 
 
 def write_trainer(folder: Path, source: str = TRAINER) -> None:
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)  # its code is known by size and second
     (folder / "own_trainer.py").write_text(source)
 
 
