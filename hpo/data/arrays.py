@@ -124,7 +124,11 @@ def arrays_source(path: Path) -> Source:
     except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
         raise DataError(f"{path} is not an .npz file without Python objects: {error}") from error
     signed = source_signature(["arrays", path, status.st_size, status.st_mtime_ns])
-    return memory_source(_named(read, path), f"arrays in {path_text(path)}", signed, name="arrays")
+    data = _named(read, path)
+    try:
+        return memory_source(data, f"arrays in {path_text(path)}", signed, name="arrays")
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def _named(read: Mapping[str, Array], path: Path) -> ImageData:
@@ -189,7 +193,11 @@ def _part(images: Any, labels: Any, what: str) -> tuple[Array, Array]:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise DataError(f"the labels for {what} have shape {labels.shape}: use one for each image, (N,)")
+        raise DataError(
+            f"the labels for {what} have shape {labels.shape}: use one for each image, (N,), not a "
+            f"column for "
+            "each class"
+        )
     if len(images) != len(labels):
         raise DataError(
             f"there are {counted(len(images), f'{what} image')} and {counted(len(labels), 'label')}"

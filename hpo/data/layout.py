@@ -17,13 +17,14 @@ from hpo.text import counted
 
 Kind: TypeAlias = Literal["train", "validation", "test"]
 Splits: TypeAlias = Mapping[Kind, Sequence[str]]
-_KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     **dict.fromkeys(("train", "training", "trainval"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "eval", "evaluation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "holdout"), "test"),
 }
+"""Names of splits, in lower case."""
 _WORD = r"(?<![^\W\d_])(?:{})(?![^\W\d_])"  # no letter before or after it
-_SPLIT_WORD = re.compile(_WORD.format(f"({'|'.join(sorted(_KINDS))})(?:set)?"))
+_SPLIT_WORD = re.compile(_WORD.format(f"({'|'.join(sorted(KINDS))})(?:set)?"))
 _FILLERS = re.compile(_WORD.format("set|data|dataset|split|images|imgs") + r"|[\W\d_]+")
 _ALSO_CLASSES = ("train", "valid", "dev")
 """Words that also name things: trains beside cars, valid beside invalid tickets."""
@@ -121,7 +122,7 @@ def _splits(names: Iterable[str]) -> Splits:
         found = _SPLIT_WORD.search(name.lower())
         if found:
             rest = _FILLERS.sub("", _SPLIT_WORD.sub("", name.lower(), count=1))
-            groups.setdefault(rest, {}).setdefault(_KINDS[found[1]], []).append(name)
+            groups.setdefault(rest, {}).setdefault(KINDS[found[1]], []).append(name)
     splits: dict[Kind, list[str]] = {"train": [], "validation": [], "test": []}
     for rest, group in groups.items():
         if not rest or ("train" in group and len(group) > 1):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Source
 from hpo.data.folder import ImageFile, Listing, flat, hold_out, listed_source
+from hpo.data.layout import KINDS, Kind
 from hpo.errors import DataError
 from hpo.files import path_text
 from hpo.settings import expanded
@@ -21,8 +24,6 @@ LABELS = ("label", "class", "category", "class_name", "target", "labels", "y")
 SPLITS = ("split", "subset", "set", "partition")
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 """What a Hugging Face image folder calls its table."""
-_TRAIN, _TEST = ("train", "training"), ("test", "testing")
-_VALIDATION = ("val", "valid", "validation", "dev", "eval")
 _SHOWN = 5
 _SUFFIXES = {".csv": ",", ".tsv": "\t", ".txt": ","}
 _Row = Mapping[str, Any]
@@ -43,10 +44,7 @@ def _listing(path: Path) -> Listing:
     path = _table_in(path) if path.is_dir() else path
     try:
         rows = _rows(path)
-        columns = list(rows[0]) if rows else []
-        image, label = _column(path, columns, PATHS, "paths"), _column(path, columns, LABELS, "labels")
-        split = next((each for each in columns if str(each).strip().lower() in SPLITS), None)
-        return _listed(path, rows, image, label, split)
+        return _listed(path, rows, _Columns.of(path, list(rows[0])))
     except FileNotFoundError as error:
         raise DataError(f"there is no file {error.filename or path}") from error
     except OSError as error:
@@ -67,24 +65,34 @@ def _table_in(folder: Path) -> Path:
 def _rows(path: Path) -> Sequence[_Row]:
     suffix = path.suffix.lower()
     if suffix in _SUFFIXES:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle, delimiter=_delimiter(path, _SUFFIXES[suffix]), strict=True)
-            try:
-                rows = [row for row in reader if any(row.values())]
-            except csv.Error as error:
-                raise DataError(f"{path}, line {reader.line_num}: {error}") from error
-        broken = next((n for n, row in enumerate(rows, 1) if None in row or None in row.values()), None)
-        if broken:
-            raise DataError(
-                f"{path}: row {broken} does not have "
-                f"{counted(len(reader.fieldnames or ()), 'value')}, one for each column"
-            )
-        return rows
-    if suffix in (".jsonl", ".ndjson"):
-        return _json_lines(path)
-    if suffix == ".parquet":
-        return _parquet(path)
-    raise DataError(f"{path} is not a table: use .csv, .tsv, .jsonl or .parquet")
+        rows = _delimited(path, _SUFFIXES[suffix])
+    elif suffix in (".jsonl", ".ndjson"):
+        rows = _json_lines(path)
+    elif suffix == ".parquet":
+        rows = _parquet(path)
+    else:
+        raise DataError(f"{path} is not a table: use .csv, .tsv, .jsonl or .parquet")
+    if not rows:
+        raise DataError(f"{path} has no rows: each names an image and its label")
+    return rows
+
+
+def _delimited(path: Path, usual: str) -> list[_Row]:
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        reader = csv.DictReader(handle, delimiter=_delimiter(path, usual), strict=True)
+        columns = [each.strip().lower() for each in reader.fieldnames or ()]
+        twice = [each for each, count in Counter(columns).items() if count > 1]
+        if twice:
+            raise DataError(f"{path} has several columns {twice[0]!r}: keep one")
+        try:
+            rows: list[_Row] = [row for row in reader if any(row.values())]
+        except csv.Error as error:
+            raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+    broken = next((n for n, row in enumerate(rows, 1) if None in row or None in row.values()), None)
+    if broken:
+        values = counted(len(columns), "value")
+        raise DataError(f"{path}: row {broken} does not have {values}, one for each column")
+    return rows
 
 
 def _delimiter(path: Path, usual: str) -> str:
@@ -122,49 +130,88 @@ def _parquet(path: Path) -> list[_Row]:
     return rows
 
 
-def _column(path: Path, columns: Iterable[str], names: Sequence[str], what: str) -> str:
+def _column(path: Path, columns: Iterable[str], names: Sequence[str], what: str) -> tuple[str, list[str]]:
+    """Return the column of paths or of labels, and others that could be meant."""
     found = {name: each for each in columns if (name := str(each).strip().lower()) in names}
     if not found:
-        listed = ", ".join(map(repr, columns)) or "no columns"
+        listed = ", ".join(map(repr, columns))
         raise DataError(f"{path} has no column of {what}, only {listed}: call it {' or '.join(names[:3])}")
-    return found[min(found, key=names.index)]
+    first, *others = sorted(found, key=names.index)
+    return found[first], [found[each] for each in others]
 
 
-def _listed(path: Path, rows: Sequence[_Row], image: str, label: str, split: str | None) -> Listing:
-    parts: dict[str, dict[str, list[ImageFile]]] = {"train": {}, "test": {}, "validation": {}}
-    missing = []
+@dataclass(frozen=True)
+class _Columns:
+    """Where the rows of a table have their paths, labels and splits."""
+
+    image: str
+    label: str
+    split: str | None
+    others: tuple[str, ...]
+    """Columns that could be meant as well."""
+
+    @classmethod
+    def of(cls, path: Path, columns: Sequence[str]) -> _Columns:
+        image, images = _column(path, columns, PATHS, "paths")
+        label, labels = _column(path, columns, LABELS, "labels")
+        split = next((each for each in columns if str(each).strip().lower() in SPLITS), None)
+        return cls(image, label, split, (*images, *labels))
+
+    def warnings(self, path: Path) -> list[str]:
+        if not self.others:
+            return []
+        used = f"the columns {self.image!r} and {self.label!r} of {path_text(path)} are used"
+        return [f"{used}, not {', '.join(map(repr, self.others))}: remove the others, or rename them"]
+
+
+def _listed(path: Path, rows: Sequence[_Row], columns: _Columns) -> Listing:
+    found: dict[Path, tuple[Kind, ImageFile]] = {}
+    missing, repeated = [], 0
     for number, row in enumerate(rows, 1):
-        name = "" if row[label] is None else str(row[label]).strip()
-        if not name or not row[image]:
-            raise DataError(f"{path}: row {number} has no {'label' if row[image] else 'path'}")
-        place = Path(str(row[image]).strip())
-        place = place if place.is_absolute() else path.parent / place
-        try:
-            status = place.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            missing.append(str(place))
-            continue
-        file = ImageFile(str(place), name, status.st_size, status.st_mtime_ns)
-        parts[_split(path, number, row, split)].setdefault(name, []).append(file)
+        kind, file = _file(path, number, row, columns)
+        place = Path(file.path)
+        if file.size < 0:
+            missing.append(file.path)
+        elif place in found and found[place] != (kind, file):
+            raise DataError(f"{path}: row {number} lists {file.path} again, with another label or split")
+        repeated += place in found
+        found[place] = kind, file
     if missing:
         more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
         raise DataError(f"{path} lists files that do not exist: {', '.join(missing[:_SHOWN])}{more}")
-    return _in_splits(path, parts)
+    warnings = columns.warnings(path)
+    if repeated:
+        rows_that = counted(repeated, "row lists an image", "rows list an image")
+        warnings.append(f"{rows_that} of {path_text(path)} again: each image is used once")
+    return _in_splits(path, list(found.values()), warnings)
 
 
-def _split(path: Path, number: int, row: _Row, column: str | None) -> str:
-    value = str(row[column] or "").strip().lower() if column else "train"
-    for kind, words in (("train", _TRAIN), ("test", _TEST), ("validation", _VALIDATION)):
-        if value in words:
-            return kind
-    raise DataError(
-        f"{path}: row {number} has the {column} {row[column or '']!r}: use train, test or validation"
-    )
+def _file(path: Path, number: int, row: _Row, columns: _Columns) -> tuple[Kind, ImageFile]:
+    """Return the split and the image of a row; the size of one that does not exist is -1."""
+    given, label = row.get(columns.image), row.get(columns.label)
+    name = "" if label is None else str(label).strip()
+    if not name or not given:
+        raise DataError(f"{path}: row {number} has no {'label' if given else 'path'}")
+    place = path.parent / str(given).strip()
+    kind = _kind(path, number, row, columns.split)
+    try:
+        status = place.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return kind, ImageFile(str(place), name, -1, 0)
+    return kind, ImageFile(str(place), name, status.st_size, status.st_mtime_ns)
 
 
-def _in_splits(path: Path, parts: dict[str, dict[str, list[ImageFile]]]) -> Listing:
-    train = {name: sorted(files) for name, files in sorted(parts["train"].items())}
-    test = {name: sorted(files) for name, files in sorted(parts["test"].items())}
+def _kind(path: Path, number: int, row: _Row, column: str | None) -> Kind:
+    if column is None:
+        return "train"
+    value = str(row.get(column) or "").strip()
+    if value.lower() not in KINDS:
+        raise DataError(f"{path}: row {number} has the {column} {value!r}: use train, test or validation")
+    return KINDS[value.lower()]
+
+
+def _in_splits(path: Path, files: Sequence[tuple[Kind, ImageFile]], warnings: list[str]) -> Listing:
+    train, test = _by_class(files, "train"), _by_class(files, "test")
     if len(train) < 2:
         named = f"only the class {next(iter(train))}" if train else "no images"
         raise DataError(f"{path} has {named} for training; a classifier needs two classes or more")
@@ -173,20 +220,22 @@ def _in_splits(path: Path, parts: dict[str, dict[str, list[ImageFile]]]) -> List
         raise DataError(
             f"{path}: the test images have the class {', '.join(unknown)}, which training does not have"
         )
-    count = sum(map(len, parts["validation"].values()))
-    warnings = (
-        [
-            f"{counted(count, 'validation image')} of {path_text(path)} are not used: hpo draws its "
-            f"own (val_fraction)"
-        ]
-        if count
-        else []
-    )
+    count = sum(kind == "validation" for kind, _ in files)
+    if count:
+        images = counted(count, "validation image is", "validation images are")
+        warnings.append(f"{images} not used ({path_text(path)}): hpo draws its own (val_fraction)")
     absent = sorted({*train} - {*test}) if test else []
     if absent:
         warnings.append(f"the test images of {path_text(path)} have no {', '.join(absent)}")
-    classes = tuple(train)
     if not test:
         kept, held_out = hold_out(path.parent, train)
-        return Listing(classes, kept, held_out, True, tuple(warnings))
-    return Listing(classes, flat(train), flat(test), False, tuple(warnings))
+        return Listing(tuple(train), kept, held_out, True, tuple(warnings))
+    return Listing(tuple(train), flat(train), flat(test), False, tuple(warnings))
+
+
+def _by_class(files: Iterable[tuple[Kind, ImageFile]], split: Kind) -> dict[str, list[ImageFile]]:
+    found: dict[str, list[ImageFile]] = {}
+    for kind, file in sorted(files):
+        if kind == split:
+            found.setdefault(file.class_name, []).append(file)
+    return dict(sorted(found.items()))

@@ -75,6 +75,8 @@ def look_at(what: str) -> LookedAt:
 
 def named_images(what: str) -> tuple[str, str | None]:
     """Return the data set and its ``data_root`` for what a person typed. Raises ``DataError``."""
+    if not what.strip():
+        raise DataError("no images are named: give a folder, a table or the name of a data set")
     path = expanded(Path(what)).absolute()
     if path.is_dir():
         return "folder", str(path)
@@ -84,4 +86,7 @@ def named_images(what: str) -> tuple[str, str | None]:
         return "arrays", str(path)
     if is_dataset(what):
         return what, None
+    if path.exists():
+        known = ", ".join((*_TABLES, _ARRAYS))
+        raise DataError(f"{path} is not a folder of images, and none of {known}")
     raise DataError(f"there is no folder, table or data set {what!r}; {similar(what)}")

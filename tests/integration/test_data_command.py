@@ -120,3 +120,36 @@ def test_init_writes_a_study_of_any_images(pets: Path, capsys: pytest.CaptureFix
     capsys.readouterr()
     assert run_command(["init", "x.yaml", "--images", "digit", "--length", "1x1"]) == 2
     assert "did you mean digits?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([""], "no images are named: give a folder"),
+        (["here.txt"], "here.txt is not a folder of images, and none of .csv, .tsv"),
+        (
+            ["pets", "--sheet", "sheet.jpg"],
+            "--sheet sheet.jpg: the sheet is a PNG picture; use a name that ends",
+        ),
+        (["pets", "--sheet", "no/sheet.png"], "there is no folder "),
+        (["pets", "--sheet", "folder.png"], "--sheet folder.png: it exists and is not a file"),
+        (["zero.npz"], "zero.npz: there are no images for training"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_images_are_read(
+    pets: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    Path("here.txt").touch()
+    Path("folder.png").mkdir()
+    np.savez("zero.npz", images=np.zeros((0, 8, 8), np.uint8), labels=np.zeros(0, np.int64))
+    assert run_command(["data", *arguments]) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err and "reading images" not in shown.err and not shown.out
+
+
+def test_a_folder_without_a_usable_image_has_no_study(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in pets.rglob("*.png"):
+        path.write_bytes(b"nothing")
+    code, out = ask(capsys, "pets")
+    assert code == 2 and "cannot be used; repair or remove them:" in out
+    assert "dataset:" not in out and "inf" not in out and "always naming" not in out

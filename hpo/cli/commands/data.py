@@ -39,6 +39,8 @@ def data(
     from hpo.cli.views.data import print_data
     from hpo.training.data_overview import look_at
 
+    if sheet is not None:
+        _refuse_sheet(sheet)
     found = look_at(what)
     if as_json:
         print_json(_object(found))
@@ -56,6 +58,18 @@ def data(
         if not as_json:
             print_line(f"contact sheet: {sheet}{more}")
     raise typer.Exit(2 if found.overview.unusable else 0)
+
+
+def _refuse_sheet(sheet: Path) -> None:
+    """Raise ``UserError`` before images are read if the sheet cannot be written there."""
+    from hpo.errors import UserError
+
+    if sheet.suffix.lower() != ".png":
+        raise UserError(f"--sheet {sheet}: the sheet is a PNG picture; use a name that ends in .png")
+    if sheet.exists() and not sheet.is_file():
+        raise UserError(f"--sheet {sheet}: it exists and is not a file")
+    if not sheet.absolute().parent.is_dir():
+        raise UserError(f"--sheet {sheet}: there is no folder {sheet.absolute().parent}")
 
 
 def _object(found: LookedAt) -> dict[str, Any]:

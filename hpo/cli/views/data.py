@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
@@ -27,7 +28,8 @@ def print_data(console: Console, found: LookedAt) -> None:
     overview = found.overview
     _line(console, found.origin)
     _print_classes(console, overview)
-    print_title(console, "images")
+    if overview.sizes:
+        print_title(console, "images")
     for line in (*_sizes(overview), *found.reasons):
         _line(console, line)
     problems = [*found.warnings, *overview.remarks]
@@ -36,8 +38,9 @@ def print_data(console: Console, found: LookedAt) -> None:
         for line in (*_unusable(overview), *problems):
             _line(console, line, "yellow")
     _print_pairs(console, overview.pairs)
-    print_title(console, "a study of them")
-    for line in found.study.splitlines():
+    if overview.sizes:
+        print_title(console, "a study of them")
+    for line in found.study.splitlines() if overview.sizes else ():
         _line(console, f"  {line}")
 
 
@@ -70,8 +73,10 @@ def _print_classes(console: Console, overview: Overview) -> None:
         )
         table.caption_justify, table.caption_style = "left", "dim"
     console.print(table)
+    if not train.total():
+        return
     _line(console, f"always naming the largest class has an accuracy of {overview.constant_accuracy:.3f}")
-    if overview.imbalance >= IMBALANCED:
+    if IMBALANCED <= overview.imbalance < math.inf:
         factor = f"{overview.imbalance:.0f} times as many images as the smallest"
         _line(console, f"the largest class has {factor}: accuracy hides the rare ones", "yellow")
 

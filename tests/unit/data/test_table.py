@@ -53,7 +53,7 @@ def test_a_split_column_tells_training_from_test(folder: Path, delimiter: str) -
     source = table_source(write(folder, delimiter.join(("File_Name", "Class", "Split")), *rows))
     assert numbers(source) == [list(range(8)), [8, 9]]
     (warning,) = source.warnings
-    assert warning.startswith("2 validation images of ") and "val_fraction" in warning
+    assert warning.startswith("2 validation images are not used ") and "val_fraction" in warning
 
 
 def test_json_lines_and_parquet_are_tables_too(folder: Path) -> None:
@@ -87,7 +87,10 @@ def test_quotes_and_newlines_in_names_are_kept(folder: Path) -> None:
         ("path,label", ["0.png,a", "1.png"], "row 2 does not have 2 values, one for each column"),
         ("path,label", ["0.png,a", "99.png,b"], "lists files that do not exist: .*99.png"),
         ("path,label", ["0.png,a", "1.png,a"], "has only the class a for training"),
-        ("path,label", [], "has no column of paths, only no columns"),
+        ("path,label", [], "has no rows: each names an image and its label"),
+        ("", [], "has no rows"),
+        ("path,Path,label", ["0.png,1.png,a"], "has several columns 'path': keep one"),
+        ("path,label", ["0.png,a", "1.png,b", "0.png,b"], "row 3 lists .*0.png again, with another label"),
         (
             "path,label,split",
             ["0.png,a,train", "1.png,b,other"],
@@ -133,3 +136,27 @@ def test_the_signature_follows_files_and_labels(folder: Path) -> None:
     write(folder, "path,label", *rows)
     Image.fromarray(np.full((9, 9), 7, np.uint8)).save(folder / "3.png")
     assert table_source(path).signature != before
+
+
+def test_rows_that_repeat_an_image_count_once(folder: Path) -> None:
+    rows = [f"{n}.png,{'ab'[n % 2]}" for n in range(12)]
+    source = table_source(write(folder, "path,label", *rows, "3.png,b", "./4.png,a"))
+    train, test = numbers(source)
+    assert sorted(train + test) == list(range(12))
+    (warning,) = source.warnings
+    assert warning.startswith("2 rows list an image of ") and warning.endswith(
+        "again: each image is used once"
+    )
+
+
+def test_several_columns_that_could_be_meant_are_told(folder: Path) -> None:
+    rows = [f"{n}.png,x,{'ab'[n % 2]},y" for n in range(12)]
+    source = table_source(write(folder, "path,file,label,class", *rows))
+    (warning,) = source.warnings
+    assert "the columns 'path' and 'label' of " in warning and "not 'file', 'class'" in warning
+
+
+def test_json_lines_may_lack_a_key(folder: Path) -> None:
+    (folder / "x.jsonl").write_text('{"path": "0.png", "label": 1}\n{"path": "1.png"}\n')
+    with pytest.raises(DataError, match="row 2 has no label"):
+        table_source(folder / "x.jsonl")
