@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -116,6 +117,15 @@ logger = logging.getLogger(__name__)
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SAMPLES, _SAMPLE_BYTES = 64, 4096
+
+
+def regular_file(path: Path) -> os.stat_result:
+    """Return the status of a file. Raises ``OSError``, and ``DataError`` for a pipe or a device: "
+    "it may block."""
+    status = path.stat()
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise DataError(f"{path} is not a regular file")
+    return status
 
 
 def is_utf8(path: Path) -> bool:

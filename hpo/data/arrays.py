@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from hpo.config.image_format import ImageFormat
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
+from hpo.data.class_names import check_class_names
 from hpo.data.hold_out import held_out_rows
 from hpo.errors import DataError
-from hpo.files import path_text
+from hpo.files import path_text, regular_file
 from hpo.settings import expanded
 from hpo.text import counted
 
@@ -25,6 +26,8 @@ _CHANNELS = (1, 3, 4)
 _AT_ONCE = 1000
 _WHITE = 255
 _DARK = 31
+_HUGE = 2**53
+"""From here on, floats do not tell neighboring whole numbers apart."""
 _NAMES: dict[str, tuple[str, ...]] = {
     "train_images": ("train_images", "x_train", "X_train", "images", "x", "X", "data"),
     "train_labels": ("train_labels", "y_train", "Y_train", "labels", "y", "Y", "targets", "target"),
@@ -70,6 +73,8 @@ def as_bytes(images: Array) -> Bytes:
         images = images.transpose(0, 3, 1, 2)
     if images.shape[1] not in _CHANNELS:
         raise DataError(f"images have shape {images.shape} (N, C, H, W): use 1, 3 or 4 channels")
+    if 0 in images.shape[1:]:
+        raise DataError(f"images have shape {images.shape} (N, C, H, W): they have no pixels")
     values = _in_bytes(images)
     if values.shape[1] != 4:
         return values
@@ -111,7 +116,7 @@ def arrays_source(path: Path) -> Source:
     """Return the images of an ``.npz`` file. Raises ``DataError`` if it cannot be used."""
     path = expanded(path).absolute()
     try:
-        status = path.stat()
+        status = regular_file(path)
         with path.open("rb") as handle:
             loaded = np.load(handle, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
@@ -151,10 +156,12 @@ def _named(read: Mapping[str, Array], path: Path) -> ImageData:
 
 def memory_source(data: ImageData, origin: str, signature: str, *, name: str) -> Source:
     """Return images in memory as a source. Raises ``DataError`` if they cannot be used."""
-    images, labels, classes = *_part(data.train_images, data.train_labels, "training"), tuple(data.classes)
+    images, labels = _part(data.train_images, data.train_labels, "training")
+    classes = tuple(map(str, data.classes))
     has_test = data.test_images is not None or data.test_labels is not None
     test_images, test_labels = _part(data.test_images, data.test_labels, "test") if has_test else (None, None)
     classes, numbers = _numbered(labels, test_labels, classes)
+    check_class_names(classes)
     train, test = numbers[: len(labels)], numbers[len(labels) :]
     if test_images is None:
         kept, held = held_out_rows(train, classes)
@@ -181,6 +188,15 @@ def memory_source(data: ImageData, origin: str, signature: str, *, name: str) ->
     )
 
 
+def as_array(values: Any) -> Array:
+    """Return images or labels as an array. Raises ``DataError`` if they are none."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # other lengths; types and devices of tensors
+        raise DataError(f"{type(values).__name__} is not an array: {error}") from error
+    return array
+
+
 def _chunks(images: Array) -> Iterator[Bytes]:
     for start in range(0, len(images), _AT_ONCE):
         yield as_bytes(images[start : start + _AT_ONCE])
@@ -189,7 +205,11 @@ def _chunks(images: Array) -> Iterator[Bytes]:
 def _part(images: Any, labels: Any, what: str) -> tuple[Array, Array]:
     if images is None or labels is None:
         raise DataError(f"there are no {'images' if images is None else 'labels'} for {what}")
-    images, labels = np.asarray(images), np.asarray(labels)
+    images, labels = as_array(images), as_array(labels)
+    if not images.ndim:
+        raise DataError(
+            f"the images for {what} are a single value: use (N, H, W), (N, H, W, C) or (N, C, H, W)"
+        )
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
@@ -211,6 +231,10 @@ def _numbered(train: Array, test: Array | None, classes: tuple[str, ...]) -> tup
     """Return the names of the classes, and all labels as numbers 0 to C - 1."""
     labels = train if test is None else np.concatenate([train, test])
     if labels.dtype.kind in "iub" or (labels.dtype.kind == "f" and (labels == np.floor(labels)).all()):
+        if labels.dtype.kind in "uf" and (abs(labels) >= _HUGE).any():
+            raise DataError(
+                f"labels are from {labels.min()} to {labels.max()}: use whole numbers from 0, or names"
+            )
         labels = labels.astype(np.int64)
     elif labels.dtype.kind not in "US":
         raise DataError(f"labels are {labels.dtype}: use whole numbers or names")
@@ -230,7 +254,9 @@ def _numbered(train: Array, test: Array | None, classes: tuple[str, ...]) -> tup
 
 
 def _named_classes(values: Array, places: Array, classes: tuple[str, ...]) -> tuple[tuple[str, ...], Labels]:
-    names = [each.decode() if isinstance(each, bytes) else str(each) for each in values]
+    names = [
+        each.decode(errors="backslashreplace") if isinstance(each, bytes) else str(each) for each in values
+    ]
     if not classes:
         return tuple(names), places.astype(np.int64)
     unknown = [each for each in names if each not in classes]

@@ -32,7 +32,8 @@ _CONTENTS = frozenset({"set", "data", "dataset", "images", "imgs", "image", "img
 """Names of folders that say nothing of the images in them, as in cat/images and dog/images."""
 _SHOWN = 5  # folders listed in one message
 _DEEPEST = 4  # single folders within each other; links may go on forever
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Characters that names of classes must not have: of control, and of direction."""
 
 
 class LayoutError(Exception):
@@ -214,7 +215,7 @@ def _by_class(folder: Path, names: Iterable[str]) -> dict[str, Path]:
     for name in names:
         if not is_utf8(Path(name)):
             raise LayoutError(f"the class folder {os.fsencode(name)!r} in {folder} is not UTF-8: rename it")
-        if _CONTROL.search(name):
+        if CONTROL.search(name):
             raise LayoutError(f"the class folder {name!r} in {folder} has a control character: rename it")
         composed = unicodedata.normalize("NFC", name)
         if composed in found:

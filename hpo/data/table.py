@@ -12,10 +12,11 @@ from typing import Any
 
 from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Source
+from hpo.data.class_names import check_class_names
 from hpo.data.folder import ImageFile, Listing, flat, hold_out, listed_source
 from hpo.data.layout import KINDS, Kind
 from hpo.errors import DataError
-from hpo.files import path_text
+from hpo.files import path_text, regular_file
 from hpo.settings import expanded
 from hpo.text import counted
 
@@ -43,8 +44,11 @@ def table_listing(path: Path) -> Listing:
 def _listing(path: Path) -> Listing:
     path = _table_in(path) if path.is_dir() else path
     try:
+        regular_file(path)
         rows = _rows(path)
-        return _listed(path, rows, _Columns.of(path, list(rows[0])))
+        return _listed(
+            path, rows, _Columns.of(path, list(dict.fromkeys(each for row in rows for each in row)))
+        )
     except FileNotFoundError as error:
         raise DataError(f"there is no file {error.filename or path}") from error
     except OSError as error:
@@ -87,7 +91,7 @@ def _delimited(path: Path, usual: str) -> list[_Row]:
         try:
             rows: list[_Row] = [row for row in reader if any(row.values())]
         except csv.Error as error:
-            raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+            raise DataError(f"{path}, line {reader.reader.line_num}: {error}") from error
     broken = next((n for n, row in enumerate(rows, 1) if None in row or None in row.values()), None)
     if broken:
         values = counted(len(columns), "value")
@@ -188,11 +192,12 @@ def _listed(path: Path, rows: Sequence[_Row], columns: _Columns) -> Listing:
 
 def _file(path: Path, number: int, row: _Row, columns: _Columns) -> tuple[Kind, ImageFile]:
     """Return the split and the image of a row; the size of one that does not exist is -1."""
-    given, label = row.get(columns.image), row.get(columns.label)
-    name = "" if label is None else str(label).strip()
+    given, name = _text(path, number, row, columns.image), _text(path, number, row, columns.label)
     if not name or not given:
         raise DataError(f"{path}: row {number} has no {'label' if given else 'path'}")
-    place = path.parent / str(given).strip()
+    if "://" in given or "\0" in given:
+        raise DataError(f"{path}: row {number} has {given!r}, which is not a file on this machine")
+    place = path.parent / given
     kind = _kind(path, number, row, columns.split)
     try:
         status = place.stat()
@@ -201,10 +206,21 @@ def _file(path: Path, number: int, row: _Row, columns: _Columns) -> tuple[Kind, 
     return kind, ImageFile(str(place), name, status.st_size, status.st_mtime_ns)
 
 
+def _text(path: Path, number: int, row: _Row, column: str) -> str:
+    """Return a value as text, empty if there is none; pandas writes NaN for that."""
+    value = row.get(column)
+    if value is None or value != value:
+        return ""
+    if not isinstance(value, str | int | float):
+        kind = type(value).__name__
+        raise DataError(f"{path}: row {number} has a {kind} as {column}: use a text or a number")
+    return str(value).strip()
+
+
 def _kind(path: Path, number: int, row: _Row, column: str | None) -> Kind:
     if column is None:
         return "train"
-    value = str(row.get(column) or "").strip()
+    value = _text(path, number, row, column)
     if value.lower() not in KINDS:
         raise DataError(f"{path}: row {number} has the {column} {value!r}: use train, test or validation")
     return KINDS[value.lower()]
@@ -227,6 +243,10 @@ def _in_splits(path: Path, files: Sequence[tuple[Kind, ImageFile]], warnings: li
     absent = sorted({*train} - {*test}) if test else []
     if absent:
         warnings.append(f"the test images of {path_text(path)} have no {', '.join(absent)}")
+    try:
+        check_class_names(tuple(train))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     if not test:
         kept, held_out = hold_out(path.parent, train)
         return Listing(tuple(train), kept, held_out, True, tuple(warnings))

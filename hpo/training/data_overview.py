@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,18 +76,22 @@ def look_at(what: str) -> LookedAt:
 
 def named_images(what: str) -> tuple[str, str | None]:
     """Return the data set and its ``data_root`` for what a person typed. Raises ``DataError``."""
+    if "://" in what:
+        raise DataError(f"{what} is an address: download the images, and name their folder or file")
     if not what.strip():
         raise DataError("no images are named: give a folder, a table or the name of a data set")
     path = expanded(Path(what)).absolute()
-    if path.is_dir():
-        return "folder", str(path)
+    with suppress(OSError):  # a name that is too long
+        if path.is_dir():
+            return "folder", str(path)
     if path.suffix.lower() in _TABLES:
         return "table", str(path)
     if path.suffix.lower() == _ARRAYS:
         return "arrays", str(path)
     if is_dataset(what):
         return what, None
-    if path.exists():
-        known = ", ".join((*_TABLES, _ARRAYS))
-        raise DataError(f"{path} is not a folder of images, and none of {known}")
+    with suppress(OSError):
+        if path.exists():
+            known = ", ".join((*_TABLES, _ARRAYS))
+            raise DataError(f"{path} is not a folder of images, and none of {known}")
     raise DataError(f"there is no folder, table or data set {what!r}; {similar(what)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -15,9 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from hpo.config.image_format import ImageFormat
-from hpo.data.arrays import ImageData, as_bytes, memory_source
+from hpo.data.arrays import ImageData, as_array, as_bytes, memory_source
 from hpo.data.auto_format import Surveyed
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
+from hpo.data.class_names import check_class_names
 from hpo.data.fit import as_pixels, fit, in_format, with_borders
 from hpo.data.hold_out import held_out_rows
 from hpo.data.images import is_colored
@@ -108,13 +110,13 @@ class UsersArrays:
             self.data.test_images,
             self.data.test_labels,
         )
-        hashes = [
-            hashlib.sha256(np.ascontiguousarray(each).tobytes()).hexdigest()
-            for each in arrays
-            if each is not None
-        ]
-        signature = source_signature([*self.signed, self.data.version, *self.data.classes, *hashes])
         try:
+            hashes = [
+                hashlib.sha256(np.ascontiguousarray(as_array(each)).tobytes()).hexdigest()
+                for each in arrays
+                if each is not None
+            ]
+            signature = source_signature([*self.signed, self.data.version, *self.data.classes, *hashes])
             return memory_source(self.data, f"arrays of {self.path}", signature, name="own")
         except DataError as error:
             raise ConfigurationError(f"dataset {self.path}: {error}") from None
@@ -224,7 +226,7 @@ class UsersDatasets:
         return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
     def _as_label(self, label: Any, number: int) -> int:
-        value = label.item() if hasattr(label, "item") and np.size(label) == 1 else label
+        value = label.item() if hasattr(label, "item") and math.prod(np.shape(label)) == 1 else label
         if isinstance(value, bool) or not isinstance(value, int):
             raise ConfigurationError(
                 f"dataset {self.path}: the label of image {number} is {value!r}, not a whole number from 0"
@@ -247,6 +249,13 @@ class UsersDatasets:
                 advance(1)
         return np.array(labels, dtype=np.int64)
 
+    def _checked(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            check_class_names(names)
+        except DataError as error:
+            raise ConfigurationError(f"dataset {self.path}: {error}") from None
+        return names
+
     def _classes(self, labels: Labels) -> tuple[str, ...]:
         names = getattr(self.train, "classes", None)
         count = int(labels.max()) + 1
@@ -257,7 +266,7 @@ class UsersDatasets:
                 raise ConfigurationError(
                     f"dataset {self.path} has the label {count - 1}, and names {counted(len(names), 'class')}"
                 )
-            return tuple(map(str, names))
+            return self._checked(tuple(map(str, names)))
         if count < 2:
             raise ConfigurationError(
                 f"dataset {self.path} has the label 0 only; a classifier needs two classes or more"

@@ -132,7 +132,9 @@ def test_init_writes_a_study_of_any_images(pets: Path, capsys: pytest.CaptureFix
             "--sheet sheet.jpg: the sheet is a PNG picture; use a name that ends",
         ),
         (["pets", "--sheet", "no/sheet.png"], "there is no folder "),
-        (["pets", "--sheet", "folder.png"], "--sheet folder.png: it exists and is not a file"),
+        (["pets", "--sheet", "folder.png"], "--sheet folder.png is a folder: name a file in it"),
+        (["http://host/images.csv"], "is an address: download the images"),
+        (["x" * 400], "there is no folder, table or data set"),
         (["zero.npz"], "zero.npz: there are no images for training"),
     ],
 )

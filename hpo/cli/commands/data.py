@@ -47,13 +47,9 @@ def data(
     else:
         print_data(stdout(), found)
     if sheet is not None:
-        from hpo.errors import UserError
         from hpo.reporting.figures.contact_sheet import write_contact_sheet
 
-        try:
-            left_out = write_contact_sheet(found.overview.samples, found.overview.counts["train"], sheet)
-        except OSError as error:
-            raise UserError(f"cannot write {sheet}: {error.strerror}") from error
+        left_out = write_contact_sheet(found.overview.samples, found.overview.counts["train"], sheet)
         more = f" ({counted(left_out, 'class')} more than fit)" if left_out else ""
         if not as_json:
             print_line(f"contact sheet: {sheet}{more}")
@@ -66,8 +62,8 @@ def _refuse_sheet(sheet: Path) -> None:
 
     if sheet.suffix.lower() != ".png":
         raise UserError(f"--sheet {sheet}: the sheet is a PNG picture; use a name that ends in .png")
-    if sheet.exists() and not sheet.is_file():
-        raise UserError(f"--sheet {sheet}: it exists and is not a file")
+    if sheet.is_dir():
+        raise UserError(f"--sheet {sheet} is a folder: name a file in it")
     if not sheet.absolute().parent.is_dir():
         raise UserError(f"--sheet {sheet}: there is no folder {sheet.absolute().parent}")
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from hpo.files import write_file
+from hpo.files import replacing_bytes
 
 _SHOWN = 30
 """Classes at most."""
@@ -22,7 +22,10 @@ _INK, _PAPER = (40, 48, 56), (255, 255, 255)
 def write_contact_sheet(
     samples: Mapping[str, Sequence[npt.NDArray[np.uint8]]], counts: Mapping[str, int], path: Path
 ) -> int:
-    """Write a PNG with a row of images (C, H, W) for each class; return how many classes are left out."""
+    """Write a PNG with a row of images (C, H, W) for each class; return how many classes are left out.
+
+    Raises ``UserError`` if the file cannot be written.
+    """
     names = [name for name, images in samples.items() if len(images)]
     shown = names[:_SHOWN]
     across = max((len(samples[name]) for name in shown), default=0)
@@ -37,7 +40,8 @@ def write_contact_sheet(
             tile = _tile(pixels)
             left = _LABEL + column * (_TILE + _GAP)
             sheet.paste(tile, (left + (_TILE - tile.width) // 2, top + (_TILE - tile.height) // 2))
-    write_file(path, lambda handle: sheet.save(handle, "PNG"))
+    with replacing_bytes(path) as handle:
+        sheet.save(handle, "PNG")
     return len(names) - len(shown)
 
 

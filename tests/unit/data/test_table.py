@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,7 @@ def test_quotes_and_newlines_in_names_are_kept(folder: Path) -> None:
         ("path,label", ["0.png,a", "1.png,a"], "has only the class a for training"),
         ("path,label", [], "has no rows: each names an image and its label"),
         ("", [], "has no rows"),
+        ("path,label", ["http://host/1.png,a"], "row 1 has 'http://host/1.png', which is not a file on this"),
         ("path,Path,label", ["0.png,1.png,a"], "has several columns 'path': keep one"),
         ("path,label", ["0.png,a", "1.png,b", "0.png,b"], "row 3 lists .*0.png again, with another label"),
         (
@@ -160,3 +162,16 @@ def test_json_lines_may_lack_a_key(folder: Path) -> None:
     (folder / "x.jsonl").write_text('{"path": "0.png", "label": 1}\n{"path": "1.png"}\n')
     with pytest.raises(DataError, match="row 2 has no label"):
         table_source(folder / "x.jsonl")
+    for value, problem in (("NaN", "row 1 has no label"), ("[1]", "row 1 has a list as label: use a text")):
+        (folder / "x.jsonl").write_text(f'{{"path": "0.png", "label": {value}}}\n')
+        with pytest.raises(DataError, match=problem):
+            table_source(folder / "x.jsonl")
+    (folder / "x.jsonl").write_text('{"path": "0.png", "label": "a\\nb"}\n{"path": "1.png", "label": "c"}\n')
+    with pytest.raises(DataError, match="has a control character: rename it"):
+        table_source(folder / "x.jsonl")
+
+
+def test_a_pipe_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.csv")
+    with pytest.raises(DataError, match=r"pipe\.csv is not a regular file"):
+        table_source(folder / "pipe.csv")
