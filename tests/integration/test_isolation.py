@@ -58,8 +58,8 @@ MORE_REPLACED = {
     "files": "",
     "other_output": "",
     "no_connection": "closed its connection to hpo",
-    "stopping_itself": "3 workers in a row died",
-    "asking_itself": "3 workers in a row died",
+    "stopping_itself": "killed by signal SIGKILL in epoch 1 of this trial, 3 times in a row",
+    "asking_itself": "asked by SIGTERM to leave the trial in epoch 1 of this trial, 3 times in a row",
     "long_error": "y [...] y",
     "daemons": "",
 }

@@ -85,9 +85,10 @@ def test_killed_command_resumes_from_its_own_checkpoint(killed: str, url: str) -
     run(url, spec("whole", ["sound"]))
     run(url, spec("killed", ["sound"], fixed={"killed": killed, "kills": "itself"}))
     assert same(url, "whole", "killed")
-    resumed = 1 if killed == "before 2" else 3
-    first, second = rows(url, ATTEMPTS, study="killed")
-    assert (first[2], second) == ("lost", (resumed, 4, "complete"))
+    reported = 1 if killed == "before 2" else 3
+    first, (resumed, *rest) = rows(url, ATTEMPTS, study="killed")
+    assert (first[2], rest) == ("lost", [4, "complete"])
+    assert 1 <= resumed <= reported  # the last reports may still have been on their way
 
 
 def test_command_that_numbers_no_epochs_starts_over(url: str) -> None:
