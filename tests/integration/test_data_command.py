@@ -162,6 +162,4 @@ def test_why_a_study_would_not_start_is_told(pets: Path, capsys: pytest.CaptureF
     shutil.copy(pets / "train/cat/7.png", pets / "train/eel")
     _, out = ask(capsys, "pets")
     assert f"the test images in {pets}/test have no eel\n" in out
-    assert (
-        "a study of them would not start: too few images for validation: class eel has 1" in out
-    )
+    assert "a study of them would not start: too few images for validation: class eel has 1" in out
