@@ -10,9 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from hpo.config.image_format import ImageFormat, Resize, image_size_text
 
 ImageSize = Annotated[str, BeforeValidator(image_size_text)]
-Channels = Annotated[
-    Literal["auto", "1", "3"], BeforeValidator(lambda value: str(value) if type(value) is int else value)
-]
+_IntegerAsText = BeforeValidator(lambda value: str(value) if type(value) is int else value)
+Channels = Annotated[Literal["auto", "1", "3"], _IntegerAsText]
+Views = Annotated[Literal["1", "2", "6"], _IntegerAsText]
 Preprocessing = Literal[
     "none",
     "zero_center",
@@ -25,6 +25,7 @@ Preprocessing = Literal[
     "zca",
 ]
 Augmentation = Literal["none", "flip", "crop", "flip_crop", "crop_cutout", "flip_crop_cutout"]
+Flip = Literal["random", "alternating"]
 AutoAugment = Literal["none", "randaugment", "trivialaugment"]
 Activation = Literal[
     "sigmoid",
@@ -119,6 +120,18 @@ class Configuration(BaseModel):
         le=3,
     )
 
+    flip: Flip = _hyper(
+        "random",
+        "mirror images at random, or each every other epoch, from a random first side",
+        {"augmentation": ("flip", "flip_crop", "flip_crop_cutout")},
+    )
+    translate: int = _hyper(
+        0,
+        "shift each image by up to this many pixels in each direction; borders are reflected",
+        {"augmentation": ("none", "flip")},
+        ge=0,
+        le=7,
+    )
     rotation: float = _hyper(0.0, "rotate each image by up to this many degrees either way", ge=0, le=180)
     zoom: float = _hyper(0.0, "scale each image by a factor from 1 - zoom to 1 + zoom", ge=0, lt=1)
     color_jitter: float = _hyper(
@@ -266,6 +279,10 @@ class Configuration(BaseModel):
     )
     batch_size: int = _hyper(64, "images per step", ge=1)
     epochs: int = _hyper(5, "passes over the training images", ge=1)
+    eval_views: Views = _hyper(
+        "1",
+        "copies of each image, mirrored and shifted, whose predictions a second accuracy averages; 1 is off",
+    )
     precision: Precision = _hyper("auto", "auto uses bf16 where it was measured to be faster")
 
     def applicable(self) -> dict[str, Any]:

@@ -71,7 +71,12 @@ class _Training:
         evaluated = time.perf_counter()
         setup = self.setup
         validation = evaluate(
-            setup.model, setup.data.val, setup.precision, steps.save_if_due, setup.own_metric
+            setup.model,
+            setup.data.val,
+            setup.precision,
+            steps.save_if_due,
+            setup.own_metric,
+            int(setup.configuration.eval_views),
         )
         values = validation.values
         return EpochResult(
