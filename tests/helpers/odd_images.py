@@ -146,14 +146,15 @@ def _modes() -> Iterator[Odd]:
         "palette", palette, np.asarray(palette.convert("RGB")), ".png .bmp .tif .gif .tga .pcx"
     )
     yield Odd("cmyk.tif", saved(DRAWN.convert("CMYK")), COLOR, tolerance=2)
-    for name, options in {
+    ways: dict[str, dict[str, Any]] = {
         "cmyk": {},
         "progressive": {"progressive": True},
         "subsampled": {"subsampling": 2},
         "full": {"subsampling": 0},
         "restarts": {"restart_marker_blocks": 2},
         "optimized": {"optimize": True},
-    }.items():
+    }
+    for name, options in ways.items():
         image = DRAWN.convert("CMYK") if name == "cmyk" else DRAWN
         yield Odd(f"{name}.jpg", saved(image, quality=95, **options), COLOR, tolerance=6)
     for compression in ("lzw", "jpeg", "tiff_adobe_deflate", "packbits"):
@@ -183,7 +184,7 @@ def _alpha() -> Iterator[Odd]:
     stamp = Image.new("P", (WIDTH, HEIGHT), 0)
     stamp.putpalette([255, 0, 0, 0, 0, 255])
     ImageDraw.Draw(stamp).rectangle((10, 10, 30, 30), fill=1)
-    shown = np.where(np.asarray(stamp)[..., None] == 1, np.uint8([0, 0, 255]), np.uint8([255, 255, 255]))
+    shown = np.where(np.asarray(stamp)[..., None] == 1, (0, 0, 255), (255, 255, 255)).astype(np.uint8)
     yield from _of_mode("clear-palette", stamp, shown, ".png .gif", transparency=0)
 
 
