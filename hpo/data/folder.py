@@ -5,19 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from hpo.config.division import NO_RULES, DivisionRules
 from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
-from hpo.data.hold_out import TEST_SHARE, held_out_count
+from hpo.data.divide import divide
+from hpo.data.division import DRAWN, Division
+from hpo.data.hold_out import TEST_SHARE, held_out_count, held_out_text
+from hpo.data.image_keys import Named
 from hpo.data.images import DecodedImage, decode_images
-from hpo.data.layout import LayoutError, class_folders, find_layout, shared_subfolders
+from hpo.data.layout import LayoutError, class_folders, find_layout, given_validation, shared_subfolders
 from hpo.data.progress import progress_bar
 from hpo.data.survey import ClassSurvey, SharedImages, Survey
 from hpo.data.walk import broken_link, is_image, is_passed_over, left_out_sentence, walk_images
@@ -51,29 +56,46 @@ class Listing:
 
     classes: tuple[str, ...]
     train: list[ImageFile]
+    """Those that were given for validation are the last."""
     test: list[ImageFile]
     held_out: bool
     warnings: tuple[str, ...] = ()
+    division: Division = DRAWN
+
+    @property
+    def counts(self) -> str:
+        """How many images each split has, and what was held out, in words."""
+        given = self.division.given
+        of_val = f"{given:,} validation, " if given else ""
+        text = f"{len(self.train) - given:,} train, {of_val}{len(self.test):,} test"
+        if self.held_out and self.division.blocks is None:
+            text += f"; no test images, so {TEST_SHARE:.0%} of each class was held out"
+        elif self.held_out:
+            total = len(self.train) - given + len(self.test)
+            text += f"; {held_out_text(len(self.test), total, self.division.blocks)}"
+        return text
 
 
 def folder_source(
-    root: Path, form: ImageFormat = STANDARD, *, name: str = "folder", advice: str = FOLDER_HELP
+    root: Path,
+    form: ImageFormat = STANDARD,
+    *,
+    name: str = "folder",
+    advice: str = FOLDER_HELP,
+    rules: DivisionRules = NO_RULES,
 ) -> Source:
     """Return the images below ``root``, listed now; pixels are read when ``decode`` is called.
 
     Raises ``DataError`` for a folder that cannot be used, with ``advice`` where the layout is the problem.
     """
     root = expanded(root).absolute()
-    listing = _listed(root, advice)
+    listing = _listed(root, advice, rules)
     return listed_source(root, listing, form, name=name, what=f"images in {path_text(root)}")
 
 
 def listed_source(root: Path, listing: Listing, form: ImageFormat, *, name: str, what: str) -> Source:
     """Return the listed images as a source; ``what`` names them, and ``root`` is where they were found."""
-    origin = f"{what} ({len(listing.train):,} train, {len(listing.test):,} test"
-    if listing.held_out:
-        origin += f"; no test images, so {TEST_SHARE:.0%} of each class was held out"
-    origin += ")"
+    origin = f"{what} ({listing.counts})"
     signed = [_READER, root, *listing.train, "test", *listing.test, *form.signature]
     return Source(
         name=name,
@@ -84,25 +106,26 @@ def listed_source(root: Path, listing: Listing, form: ImageFormat, *, name: str,
         decode=lambda: _decode(root, listing, form),
         warnings=listing.warnings,
         format=form,
+        division=listing.division,
     )
 
 
-def folder_listing(root: Path) -> Listing:
+def folder_listing(root: Path, rules: DivisionRules = NO_RULES) -> Listing:
     """Return the images below ``root``. Raises ``DataError`` as ``folder_source`` does."""
-    return _listed(expanded(root).absolute(), FOLDER_HELP)
+    return _listed(expanded(root).absolute(), FOLDER_HELP, rules)
 
 
-def _listed(root: Path, advice: str) -> Listing:
+def _listed(root: Path, advice: str, rules: DivisionRules) -> Listing:
     try:
-        return list_images(root)
+        return list_images(root, rules)
     except OSError as error:
         raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
     except LayoutError as error:
         raise DataError(f"{error}\n{advice}" if error.advise else str(error)) from error
 
 
-def list_images(root: Path) -> Listing:
-    """List the images of ``root/train`` and ``root/test``, or of the class folders in ``root`` itself.
+def list_images(root: Path, rules: DivisionRules = NO_RULES) -> Listing:
+    """List the images of ``root/train``, ``val`` and ``test``, or of the class folders in ``root`` itself.
 
     Raises ``LayoutError``, and ``OSError`` for what cannot be read.
     """
@@ -117,17 +140,46 @@ def list_images(root: Path) -> Listing:
     train = _list_classes(train_folders, left_out)
     classes = tuple(train)
     nested = tuple(shared_subfolders(layout.train, train_folders))
-    if layout.test is None:
-        kept, held_out = hold_out(layout.train, train)
-        loose = _loose(root, layout.train)
-        warnings = (*layout.warnings, *nested, *loose, *left_out_sentence(left_out))
-        return Listing(classes, kept, held_out, True, warnings)
-    test_folders = class_folders(layout.test)
-    _check_same_classes(layout.train, train_folders.keys(), layout.test, test_folders.keys())
-    test = _list_classes(test_folders, left_out)
-    loose = _loose(root, layout.train, layout.test)
-    warnings = (*layout.warnings, *nested, *loose, *left_out_sentence(left_out))
-    return Listing(classes, flat(train), flat(test), False, warnings)
+    validation, unused = given_validation(layout, rules)
+    warnings = [*layout.warnings, *unused, *nested]
+    given, test = [], None
+    if validation is not None:
+        val_folders = class_folders(validation)
+        _check_known_classes(layout.train, train_folders.keys(), validation, val_folders.keys())
+        missing = sorted(train_folders.keys() - val_folders.keys())
+        if missing:
+            absent = ", ".join(missing)
+            warnings.append(f"the validation images in {path_text(validation)} have no {absent}")
+        given = flat(_list_classes(val_folders, left_out))
+    if layout.test is not None:
+        test_folders = class_folders(layout.test)
+        _check_same_classes(layout.train, train_folders.keys(), layout.test, test_folders.keys())
+        test = flat(_list_classes(test_folders, left_out))
+    named = partial(_named, [each for each in (layout.train, validation, layout.test) if each])
+    done = divide(train, given, test, rules, named, lambda: hold_out(layout.train, train))
+    folders = [each for each in (root, layout.train, validation, layout.test) if each]
+    warnings += [*_loose(*folders), *left_out_sentence(left_out)]
+    return Listing(classes, done.train, done.test, test is None, tuple(warnings), done.division)
+
+
+def _named(splits: Sequence[Path], files: Sequence[ImageFile]) -> Named:
+    """Return the path of each image below the folder of its split."""
+    roots = [f"{each}{os.sep}" for each in splits]
+    return Named([_below(file.path, roots) for file in files])
+
+
+def _below(path: str, roots: Sequence[str]) -> str:
+    root = max((each for each in roots if path.startswith(each)), key=len, default="")
+    return path[len(root) :].replace(os.sep, "/")
+
+
+def _check_known_classes(train: Path, trained: Set[str], split: Path, found: Set[str]) -> None:
+    unknown = sorted(found - trained)
+    if unknown:
+        raise LayoutError(
+            f"{split} has the class {', '.join(unknown)}, which {train} does not have: rename it as there, "
+            "add training images of it, or remove it"
+        )
 
 
 def _list_classes(folders: Mapping[str, Path], left_out: Counter[str]) -> dict[str, list[ImageFile]]:

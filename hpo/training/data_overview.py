@@ -58,10 +58,12 @@ def look_at(what: str) -> LookedAt:
     form, reasons = auto_format({**fields, "image_size": AUTO, "channels": AUTO}, survey, count)
     if isinstance(images, Files):
         listing = images.listing
+        given = listing.division.given
+        of_val = f"{given:,} for validation, " if given else ""
         where = f"{path_text(images.root)}"
         origin = (
-            f"images in {where}: {counted(len(listing.train), 'training image')}, "
-            f"{len(listing.test):,} for test"
+            f"images in {where}: {counted(len(listing.train) - listing.division.given, 'training image')}, "
+            f"{of_val}{len(listing.test):,} for test"
         )
         origin += ", held out here" if listing.held_out else ""
         return LookedAt(
@@ -70,7 +72,7 @@ def look_at(what: str) -> LookedAt:
     source = images.source(form)
     width, height = survey.sizes[0]
     native = ImageFormat(height, width, form.channels)
-    overview = overview_of_arrays(source.classes, source.decode, native, form)
+    overview = overview_of_arrays(source.classes, source.decode, native, form, source.division.given)
     return LookedAt(name, root, source.origin, reasons, source.warnings, overview)
 
 

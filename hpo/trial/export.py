@@ -35,7 +35,7 @@ from hpo.storage.engine import reading
 from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
 from hpo.text import counted
 from hpo.training.network_state import load_network_state
-from hpo.training.study_images import load_study_images
+from hpo.training.study_images import load_registered_images
 from hpo.trial.reproduce import Repeat, RepeatedEpoch
 
 Weights = Mapping[str, Tensor]
@@ -277,7 +277,7 @@ class Export:
         )
 
     def _images(self) -> Dataset:
-        dataset = load_study_images(self._study.spec, self._study.dataset, self._study.format)
+        dataset = load_registered_images(self._study)
         if dataset.fingerprint != self._study.fingerprint:
             raise DataError(
                 f"the images of {self.trial.study} have changed since it was created (SHA-256 "
@@ -294,6 +294,7 @@ class Export:
             self.configuration.train_images,
             split_key(Key(self._study.spec.seed)),
             self._stage.fold(self.trial.slot),
+            self._dataset.division,
         )
 
 

@@ -134,7 +134,7 @@ def test_pictures_of_any_size_fit_and_keep_the_names_of_classes() -> None:
     [
         ("unlabeled", "the label of image 0 is '0', not a whole number from 0"),
         ("wrong_images", "image 0 is a str, not a PIL image, tensor or array"),
-        ("numbers", "returned int: return a torch Dataset, a pair of them"),
+        ("numbers", "returned int: return a torch Dataset, two or three of them"),
         ("nothing", "returned None: return a torch Dataset"),
         ("keys", "returned a mapping of images: use the names train_images, train_labels"),
         ("fails", "when called, raised RuntimeError: the disk is not mounted"),
