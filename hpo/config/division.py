@@ -19,6 +19,11 @@ class DivisionRules:
     order: str | None = None
 
     @property
+    def is_plain(self) -> bool:
+        """Whether only classes decide which images are held out."""
+        return self.groups is None and self.order is None
+
+    @property
     def uses_given(self) -> bool:
         """Whether a validation split that the images come with validates."""
         return self.validation != "drawn"

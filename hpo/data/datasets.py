@@ -20,10 +20,10 @@ from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, cached,
 from hpo.data.cifar10 import cifar10_source, found_on_disk, why_not_downloadable
 from hpo.data.division import DRAWN, Division
 from hpo.data.fit import in_format
-from hpo.data.folder import FOLDER_HELP, Listing, folder_listing, folder_source
+from hpo.data.folder import FOLDER_HELP, Listing, folder_listing, source_of_folder
 from hpo.data.progress import progress_bar
 from hpo.data.published import PUBLISHED, digits_source, published_source
-from hpo.data.table import table_listing, table_source
+from hpo.data.table import source_of_table, table_listing
 from hpo.errors import DataError
 from hpo.settings import Settings
 from hpo.text import counted
@@ -134,7 +134,7 @@ class Files:
 
     root: Path
     list_images: Callable[[Path], Listing]
-    make_source: Callable[[Path, ImageFormat], Source]
+    make_source: Callable[[Path, Listing, ImageFormat], Source]
 
     def survey(self) -> tuple[Surveyed, int]:
         """See ``RawImages``."""
@@ -144,12 +144,12 @@ class Files:
 
     @cached_property
     def listing(self) -> Listing:
-        """The images that were found."""
+        """The images that were found, once: the folder may be a large one on a network drive."""
         return self.list_images(self.root)
 
     def source(self, form: ImageFormat) -> Source:
         """See ``RawImages``."""
-        return self.make_source(self.root, form)
+        return self.make_source(self.root, self.listing, form)
 
 
 def find_images(
@@ -184,12 +184,8 @@ _FOUND: dict[str, _Find] = {
     **{name: lambda _, data, rules, name=name: Decodable(published_source(name, data)) for name in PUBLISHED},  # type: ignore[misc]
     "digits": lambda _, data, rules: Decodable(digits_source()),
     "synthetic": lambda _, data, rules: Decodable(_synthetic_source()),
-    "folder": lambda root, _, rules: Files(
-        root, partial(folder_listing, rules=rules), partial(folder_source, rules=rules)
-    ),
-    "table": lambda root, _, rules: Files(
-        root, partial(table_listing, rules=rules), partial(table_source, rules=rules)
-    ),
+    "folder": lambda root, _, rules: Files(root, partial(folder_listing, rules=rules), source_of_folder),
+    "table": lambda root, _, rules: Files(root, partial(table_listing, rules=rules), source_of_table),
     "arrays": lambda root, _, rules: Decodable(arrays_source(root, rules)),
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from hpo.config.division import DivisionRules
 from hpo.data.division import Division, KnownGroups
-from hpo.data.hold_out import held_out_blocks
+from hpo.data.hold_out import held_out_blocks, held_out_text
 from hpo.data.image_keys import Labels, Named, blocks_of, suspected_groups
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class DividedFiles:
     train: list[ImageFile]
     test: list[ImageFile]
     division: Division
+    held_how: str
+    """How test images were held out, in words; empty if there were some."""
 
 
 def divide(
@@ -40,17 +42,21 @@ def divide(
     """Divide images by class; ``test`` None holds test images out of ``train``. Raises ``DataError``."""
     all_train = [file for files in train.values() for file in files]
     blocks = blocks_of(rules, name(all_train))
+    how = ""
     if test is not None:
         kept, held = all_train, test
     elif blocks is not None:
         labels = np.repeat(np.arange(len(train)), [len(files) for files in train.values()])
         rows, others = held_out_blocks(labels, tuple(train), blocks)
         kept, held = _at(all_train, rows), _at(all_train, others)
+        how = held_out_text(len(others), len(all_train), blocks)
         blocks = blocks.of(rows)
     else:
         kept, held = hold_out()
+        how = held_out_text(len(held), len(all_train), None)
     known = _known(rules, name([*kept, *given, *held]), len(kept) + len(given))
-    return DividedFiles([*kept, *given], held, Division(len(given), None if given else blocks, known))
+    division = Division(len(given), None if given else blocks, known)
+    return DividedFiles([*kept, *given], held, division, how)
 
 
 def _at(files: Sequence[ImageFile], rows: Labels) -> list[ImageFile]:

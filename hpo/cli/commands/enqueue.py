@@ -59,12 +59,12 @@ def _images(
 ) -> tuple[int, Sequence[int], Sequence[int], tuple[int, int, int]]:
     """Return the number of classes, their training and validation images, and the shape of an image."""
     from hpo.stages.divided import divided_images
-    from hpo.training.study_images import choose_images, load_study_images
+    from hpo.training.study_images import choose_images, load_chosen_images
 
     if found:
         return found.classes or 0, found.class_counts, found.val_class_counts, found.format.shape
     chosen = choose_images(spec)
-    dataset = load_study_images(spec, chosen.dataset, chosen.format)
+    dataset = load_chosen_images(spec, chosen)
     divided = divided_images(spec, dataset)
     held_out = divided.class_counts if divided else ()
     return len(dataset.classes), dataset.class_counts, held_out, dataset.image_shape

@@ -44,6 +44,17 @@ def test_shapes_and_types_mean_the_same_bytes(images: np.ndarray, expected: np.n
     assert found.dtype == np.uint8 and np.array_equal(found, expected)
 
 
+def test_only_opacity_is_a_picture_of_light_drawings() -> None:
+    """As of image files: a drawing of one light color would be lost on white."""
+    opacity = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    images = np.stack(
+        [np.stack([np.full((8, 8), color, np.uint8)] * 3 + [opacity]) for color in (250, 0, 90)]
+    )
+    light, black, gray = as_bytes(images)
+    assert np.array_equal(light, np.stack([255 - opacity] * 3)) and np.array_equal(black, light)
+    assert gray[0, 0, 0] == 255 and gray[0, 7, 7] == 92
+
+
 def test_opacity_is_laid_over_white() -> None:
     row = [[200, 100, 0, 255], [200, 100, 0, 0], [200, 100, 0, 51]]
     image = np.array([[row] * 8], np.uint8)
@@ -70,7 +81,7 @@ def test_without_test_images_a_share_of_each_class_is_held_out() -> None:
     source = memory_source(ImageData(IMAGES, LABELS), "here", "s", name="own")
     (train, trained), (test, tested) = decoded(source)
     assert (len(train), len(test)) == (36, 4) and sorted(tested) == [0, 0, 1, 1]
-    assert "36 train, 4 test; no test images, so 10% of each class were held out" in source.origin
+    assert "36 train, 4 test; no test images, so 10% of each class was held out" in source.origin
     both = np.concatenate([train, test])
     assert {each.tobytes() for each in both} == {each.tobytes() for each in as_bytes(IMAGES)}
     assert source.format == ImageFormat(20, 24, 3) and source.classes == ("0", "1") and trained.count(0) == 18
