@@ -265,6 +265,7 @@ class Export:
             dataset=self._dataset.name,
             fingerprint=self._dataset.fingerprint,
             train_images=len(self._split.train),
+            validation=self._dataset.division.kind,
             verdict=trial.verdict,
             device=trial.device,
             processor=attempt.processor,
