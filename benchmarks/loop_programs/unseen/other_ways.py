@@ -279,7 +279,7 @@ class HeatMaps(nn.Module):
 
 @loop(
     "key points",
-    target=0.75,
+    target=0.85,
     lr=3e-3,
     faults=[fault("wrong_axis", "labels_do_not_match"), fault("scaled_to_nothing")],
 )
@@ -315,7 +315,7 @@ def heat_maps(watch: Watch) -> float:
 
 @loop(
     "bare tensors",
-    target=0.9,
+    target=0.94,
     lr=0.5,
     width=32,
     faults=[
@@ -338,8 +338,8 @@ def two_layers(watch: Watch) -> float:
     )
     b1, b2 = nn.Parameter(torch.zeros(watch.width)), nn.Parameter(torch.zeros(1))
     net = nn.ParameterList([w1, b1, w2, b2])
-    sitter = watch(net, None, classes=2, epochs=10, steps_per_epoch=40)
-    for _ in range(10):
+    sitter = watch(net, None, classes=2, epochs=25, steps_per_epoch=40)
+    for _ in range(25):
         for rows in torch.randperm(800).split(20):
             out = (torch.tanh(x[rows] @ w1 + b1) @ w2 + b2)[:, 0]
             loss = F.binary_cross_entropy_with_logits(out, y[rows])
