@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from hpo import provenance
 from hpo.artifacts import store as artifact_store
-from hpo.artifacts.ranking import count_better, trials_to_keep
+from hpo.artifacts.ranking import is_to_keep, trials_to_keep
 from hpo.config.configuration import Configuration
 from hpo.config.objective import ACCURACY, Objective
-from hpo.config.study import TEST, StudySpec
+from hpo.config.study import StudySpec
 from hpo.data.datasets import Dataset
 from hpo.errors import ArtifactError
 from hpo.records import EpochResult, stored
@@ -64,28 +64,25 @@ class TrialIdentity:
 def save_if_best(
     store: ResultsStore, trial: TrialIdentity, best: EpochResult, value: float, weights: BestWeights
 ) -> None:
-    """Save the weights if the trial, with this value, ranks among the best. Raises ``OSError``.
+    """Save the weights if the trial, with this value, is one of those to keep. Raises ``OSError``.
 
-    Trials measured on the test images are not ranked; their weights are always saved. Call it before the
+    Call it before the
     trial's end is recorded: if the worker is killed in between, the next one saves them again.
     """
     if weights.weights is None or weights.epoch != best.epoch:  # those of the best epoch were not held
         return
-    lease = trial.lease
-    if lease.stage != TEST:
-        study_id, number = lease.study_id, trial.number
-        goal = trial.spec.goal
-        better = store.read(lambda connection: count_better(connection, study_id, goal.score(value), number))
-        if better >= trial.spec.keep_best:
-            return
-    owner = {"study": trial.spec.study, "study_uid": trial.study_uid, "database": place(parse_url(store.url))}
+    lease, spec = trial.lease, trial.spec
+    score = spec.goal.score(value)
+    if not store.read(lambda reading: is_to_keep(reading, lease, trial.number, score, spec.kept_trials)):
+        return
+    owner = {"study": spec.study, "study_uid": trial.study_uid, "database": place(parse_url(store.url))}
     artifact_store.save(
         trial.study_uid, trial.number, lease.token, weights.weights, _document(trial, best, value), owner
     )
 
 
 def delete_stale_weights(store: ResultsStore, study_id: int, study_uid: str, count: int) -> None:
-    """Remove all weights but those of the best ``count`` trials; also what killed workers left behind.
+    """Remove all weights but those of ``trials_to_keep``; also what killed workers left behind.
 
     A folder that cannot be read is left: weights that a trial could not save are in its note.
     """

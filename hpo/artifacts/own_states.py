@@ -8,7 +8,7 @@ from typing import Any
 
 from hpo import provenance
 from hpo.artifacts import store as artifact_store
-from hpo.artifacts.ranking import count_better
+from hpo.artifacts.ranking import is_to_keep
 from hpo.config.study import StudySpec
 from hpo.records import EpochResult
 from hpo.storage.fence import Lease
@@ -39,11 +39,10 @@ class OwnStates:
 def save_states_if_best(
     store: ResultsStore, trial: OwnTrial, best: EpochResult, value: float, states: OwnStates
 ) -> None:
-    """Save the states if the trial, with this value, ranks among the best. Raises ``OSError``."""
+    """Save the states if the trial, with this value, is one of those to keep. Raises ``OSError``."""
     spec, lease = trial.spec, trial.lease
     score = spec.goal.score(value)
-    better = store.read(lambda connection: count_better(connection, lease.study_id, score, trial.number))
-    if better >= spec.keep_best:
+    if not store.read(lambda reading: is_to_keep(reading, lease, trial.number, score, spec.kept_trials)):
         return
     document = {
         "study": spec.study,

@@ -190,7 +190,8 @@ class StudySpec(BaseModel):
     )
     keep_best: int = Field(
         default=5,
-        description="number of best trials whose best-epoch weights are kept; 0 for none",
+        description="number of best trials whose best-epoch weights are kept; with a confirmation also those "
+        "of each configuration that it trains again; 0 for none",
         ge=0,
     )
     limits: TrialLimits = Field(
@@ -259,6 +260,12 @@ class StudySpec(BaseModel):
     def has_test(self) -> bool:
         """Whether the winner of a confirmation is evaluated on test images."""
         return not self.is_own and any(stage.confirm for stage in self.stages)
+
+    @property
+    def kept_trials(self) -> int:
+        """The number of best trials whose weights are kept: a confirmation may choose any of its ``top``."""
+        tops = [stage.confirm.top for stage in self.stages if stage.confirm]
+        return max(self.keep_best, *tops) if self.keep_best and tops else self.keep_best
 
     @property
     def goal(self) -> Objective:

@@ -15,6 +15,7 @@ from hpo.config.image_format import ImageFormat
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
 from hpo.data.class_names import check_class_names
 from hpo.data.hold_out import held_out_rows
+from hpo.data.levels import lost_on_white
 from hpo.errors import DataError
 from hpo.files import path_text, regular_file
 from hpo.settings import expanded
@@ -61,7 +62,7 @@ def as_bytes(images: Array) -> Bytes:
     """Return images as (N, C, H, W) uint8 with 1 or 3 channels. Raises ``DataError`` for what is not images.
 
     From (N, H, W), (N, H, W, C) or (N, C, H, W); floats are from 0 to 1, bool is black and white, and the
-    fourth of four channels is the opacity, over white.
+    fourth of four channels is the opacity, over white. A drawing of one light color becomes black.
     """
     if images.ndim == 3:
         images = images[:, None]
@@ -80,6 +81,8 @@ def as_bytes(images: Array) -> Bytes:
         return values
     opacity = values[:, 3:].astype(np.uint16)
     over_white = (values[:, :3] * opacity + _WHITE * (_WHITE - opacity) + _WHITE // 2) // _WHITE
+    lost = lost_on_white(values)
+    over_white[lost] = _WHITE - opacity[lost]
     return over_white.astype(np.uint8)
 
 

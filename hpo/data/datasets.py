@@ -18,10 +18,10 @@ from hpo.data.auto_format import Surveyed, survey
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, cached, source_signature
 from hpo.data.cifar10 import cifar10_source, found_on_disk, why_not_downloadable
 from hpo.data.fit import in_format
-from hpo.data.folder import FOLDER_HELP, Listing, folder_listing, folder_source
+from hpo.data.folder import FOLDER_HELP, Listing, folder_listing, source_of_folder
 from hpo.data.progress import progress_bar
 from hpo.data.published import PUBLISHED, digits_source, published_source
-from hpo.data.table import table_listing, table_source
+from hpo.data.table import source_of_table, table_listing
 from hpo.errors import DataError
 from hpo.settings import Settings
 from hpo.text import counted
@@ -130,7 +130,7 @@ class Files:
 
     root: Path
     list_images: Callable[[Path], Listing]
-    make_source: Callable[[Path, ImageFormat], Source]
+    make_source: Callable[[Path, Listing, ImageFormat], Source]
 
     def survey(self) -> tuple[Surveyed, int]:
         """See ``RawImages``."""
@@ -139,12 +139,12 @@ class Files:
 
     @cached_property
     def listing(self) -> Listing:
-        """The images that were found."""
+        """The images that were found, once: the folder may be a large one on a network drive."""
         return self.list_images(self.root)
 
     def source(self, form: ImageFormat) -> Source:
         """See ``RawImages``."""
-        return self.make_source(self.root, form)
+        return self.make_source(self.root, self.listing, form)
 
 
 def find_images(name: str, root: Path | None, settings: Settings) -> RawImages:
@@ -166,8 +166,8 @@ _FOUND: dict[str, _Find] = {
     **{name: lambda _, data, name=name: Decodable(published_source(name, data)) for name in PUBLISHED},  # type: ignore[misc]
     "digits": lambda _, data: Decodable(digits_source()),
     "synthetic": lambda _, data: Decodable(_synthetic_source()),
-    "folder": lambda root, _: Files(root, folder_listing, folder_source),
-    "table": lambda root, _: Files(root, table_listing, table_source),
+    "folder": lambda root, _: Files(root, folder_listing, source_of_folder),
+    "table": lambda root, _: Files(root, table_listing, source_of_table),
     "arrays": lambda root, _: Decodable(arrays_source(root)),
 }
 

@@ -15,12 +15,13 @@ import numpy as np
 
 from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
-from hpo.data.hold_out import TEST_SHARE, held_out_count
+from hpo.data.class_names import alike, composed
+from hpo.data.hold_out import TEST_SHARE, held_out_count, too_few_for_test
 from hpo.data.images import DecodedImage, decode_images
 from hpo.data.layout import LayoutError, class_folders, find_layout, shared_subfolders
 from hpo.data.progress import progress_bar
 from hpo.data.survey import ClassSurvey, SharedImages, Survey
-from hpo.data.walk import broken_link, is_image, is_passed_over, left_out_sentence, walk_images
+from hpo.data.walk import broken_link, is_image, is_passed_over, left_out_sentence, unpack, walk_images
 from hpo.errors import DataError
 from hpo.files import path_text
 from hpo.limits import available_cores
@@ -31,7 +32,7 @@ FOLDER_HELP = (
     "Expected: ROOT/train/<class>/*.jpg (or png, ...) with two or more classes, and optionally "
     "ROOT/test/<class>/*.jpg.\nOr use dataset: cifar10, or dataset: synthetic, which needs no files."
 )
-_READER = 2  # increase it when images are decoded to other pixels, so that old caches are not reused
+_READER = 3  # increase it when images are decoded to other pixels, so that old caches are not reused
 _CHUNK = 512  # images decoded between two writes
 _SHOWN = 5  # damaged files named in one error
 
@@ -49,6 +50,8 @@ class ImageFile(NamedTuple):
 class Listing:
     """The sorted contents of an image folder; ``held_out``: whether test was held out from train."""
 
+    root: Path
+    """Where they were found: the folder of the splits or of the classes, or a table."""
     classes: tuple[str, ...]
     train: list[ImageFile]
     test: list[ImageFile]
@@ -63,13 +66,17 @@ def folder_source(
 
     Raises ``DataError`` for a folder that cannot be used, with ``advice`` where the layout is the problem.
     """
-    root = expanded(root).absolute()
-    listing = _listed(root, advice)
-    return listed_source(root, listing, form, name=name, what=f"images in {path_text(root)}")
+    return source_of_folder(root, _listed(expanded(root).absolute(), advice), form, name=name)
+
+
+def source_of_folder(root: Path, listing: Listing, form: ImageFormat, *, name: str = "folder") -> Source:
+    """Return the images that ``folder_listing`` found as a source."""
+    return listed_source(expanded(root).absolute(), listing, form, name=name, what="images in")
 
 
 def listed_source(root: Path, listing: Listing, form: ImageFormat, *, name: str, what: str) -> Source:
-    """Return the listed images as a source; ``what`` names them, and ``root`` is where they were found."""
+    """Return the images that were listed for ``root`` as a source; ``what`` names them."""
+    what = f"{what} {path_text(listing.root)}"
     origin = f"{what} ({len(listing.train):,} train, {len(listing.test):,} test"
     if listing.held_out:
         origin += f"; no test images, so {TEST_SHARE:.0%} of each class was held out"
@@ -98,7 +105,15 @@ def _listed(root: Path, advice: str) -> Listing:
     except OSError as error:
         raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
     except LayoutError as error:
-        raise DataError(f"{error}\n{advice}" if error.advise else str(error)) from error
+        raise DataError(f"{error}{_tables(root)}\n{advice}" if error.advise else str(error)) from error
+
+
+def _tables(root: Path) -> str:
+    """Return the tables in a folder that has no classes; mostly empty."""
+    if not root.is_dir():
+        return ""
+    found = sorted(path for path in root.iterdir() if path.suffix.lower() in (".csv", ".tsv", ".jsonl"))
+    return f"\nFor the labels in a table: dataset: table, data_root: {path_text(found[0])}" if found else ""
 
 
 def list_images(root: Path) -> Listing:
@@ -110,24 +125,42 @@ def list_images(root: Path) -> Listing:
         link = broken_link(root)
         raise LayoutError(f"{root} {link}" if link else f"there is no folder {root}", advise=not link)
     if not root.is_dir():
+        if unpacked := unpack(root):
+            raise LayoutError(f"{root} is an archive: {unpacked}")
         raise LayoutError(f"{root} is a file, not a folder of images", advise=True)
     layout = find_layout(root)
     left_out: Counter[str] = Counter()
     train_folders = class_folders(layout.train)
     train = _list_classes(train_folders, left_out)
-    classes = tuple(train)
-    nested = tuple(shared_subfolders(layout.train, train_folders))
-    if layout.test is None:
+    warnings = [*layout.warnings, *shared_subfolders(layout.train, train_folders), *alike(train)]
+    test_folder = layout.test
+    if test_folder and not _has_labels(test_folder, train_folders):
+        warnings.append(_unlabelled(test_folder))
+        test_folder = None
+    if test_folder is None:
         kept, held_out = hold_out(layout.train, train)
-        loose = _loose(root, layout.train)
-        warnings = (*layout.warnings, *nested, *loose, *left_out_sentence(left_out))
-        return Listing(classes, kept, held_out, True, warnings)
-    test_folders = class_folders(layout.test)
-    _check_same_classes(layout.train, train_folders.keys(), layout.test, test_folders.keys())
+        warnings += [*too_few_for_test(train), *_loose(layout.root, layout.train)]
+        warnings += left_out_sentence(left_out)
+        return Listing(layout.root, tuple(train), kept, held_out, True, tuple(warnings))
+    test_folders = class_folders(test_folder, fewest=1)
+    warnings += _other_classes(layout.train, train_folders.keys(), test_folder, test_folders.keys())
     test = _list_classes(test_folders, left_out)
-    loose = _loose(root, layout.train, layout.test)
-    warnings = (*layout.warnings, *nested, *loose, *left_out_sentence(left_out))
-    return Listing(classes, flat(train), flat(test), False, warnings)
+    warnings += [*_loose(layout.root, layout.train, test_folder), *left_out_sentence(left_out)]
+    return Listing(layout.root, tuple(train), flat(train), flat(test), False, tuple(warnings))
+
+
+def _has_labels(test: Path, classes: Mapping[str, Path]) -> bool:
+    """Return whether test images are in folders of classes: those of competitions come without labels."""
+    names = [entry.name for entry in os.scandir(test) if entry.is_dir() and not is_passed_over(entry.name)]
+    known = {each.casefold() for each in classes}
+    return len(names) > 1 or any(composed(each).casefold() in known for each in names)
+
+
+def _unlabelled(test: Path) -> str:
+    return (
+        f"{path_text(test)} is not used: its images are not in folders of the classes. Once a network is "
+        "exported, hpo predict classifies them"
+    )
 
 
 def _list_classes(folders: Mapping[str, Path], left_out: Counter[str]) -> dict[str, list[ImageFile]]:
@@ -171,29 +204,29 @@ def flat(found: Mapping[str, list[ImageFile]]) -> list[ImageFile]:
     return [file for files in found.values() for file in files]
 
 
-def _check_same_classes(train: Path, trained: Set[str], test: Path, tested: Set[str]) -> None:
-    missing = [
-        f"{folder} is missing the class {', '.join(sorted(names))}"
-        for folder, names in ((test, trained - tested), (train, tested - trained))
-        if names
-    ]
+def _other_classes(train: Path, trained: Set[str], test: Path, tested: Set[str]) -> Iterator[str]:
+    """Yield which classes have no test images. Raises ``LayoutError`` for classes without training images."""
+    unknown = sorted(tested - trained)
+    if unknown:
+        forms = {name.casefold(): name for name in trained}
+        same = next((f" ({forms[each.casefold()]})" for each in unknown if each.casefold() in forms), "")
+        raise LayoutError(
+            f"{test} has the class {', '.join(unknown)}, which {train} does not have: rename it as "
+            f"there{same}, add training images of it, or remove it"
+        )
+    missing = sorted(trained - tested)
     if missing:
-        raise LayoutError(" and ".join(missing))
+        yield f"the test images in {path_text(test)} have no {', '.join(missing)}"
 
 
 def hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[ImageFile], list[ImageFile]]:
-    """Hold out a share of each class, at least one image: those with the lowest hashes of their names.
+    """Hold out a share of each class of two images or more: those with the lowest hashes of their names.
 
     The hash depends only on the name, so adding images leaves most others in the split they were in.
     """
     kept: list[ImageFile] = []
     held_out: list[ImageFile] = []
-    for class_name, files in found.items():
-        if len(files) < 2:
-            raise LayoutError(
-                f"class {class_name} has only one image in {root}; at least two are needed to hold one out "
-                "for test"
-            )
+    for files in found.values():
         by_hash = sorted(files, key=lambda file: _name_hash(file, root))
         count = held_out_count(len(files))
         held_out += sorted(by_hash[:count])

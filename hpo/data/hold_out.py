@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 
 import numpy as np
 
 from hpo.data.cache import Labels
-from hpo.errors import DataError
+from hpo.text import listed
 
 TEST_SHARE = 0.1
+_SHOWN = 5  # classes named in one sentence
 
 
 def held_out_count(count: int) -> int:
-    """Return how many of a class's images are held out for test: at least one."""
-    return max(1, round(TEST_SHARE * count))
+    """Return how many of a class's images are held out for test: one or more, but not its only one."""
+    return max(1, round(TEST_SHARE * count)) if count > 1 else 0
+
+
+def too_few_for_test(found: Mapping[str, Sized]) -> Iterator[str]:
+    """Yield which classes have a single image, which is trained on."""
+    names = [name for name, images in found.items() if len(images) == 1]
+    if names:
+        yield f"one image is not enough to hold one out for test: of {listed(names, _SHOWN)}"
 
 
 def held_out_rows(labels: Labels, classes: Sequence[str]) -> tuple[Labels, Labels]:
     """Return the rows (int64) that are kept, and those held out for test, both sorted.
 
-    Of each class those with the lowest hashes of their row. Raises ``DataError`` for a class of one image.
+    Of each class those with the lowest hashes of their row; not its only one.
     """
     held: list[int] = []
-    for label, name in enumerate(classes):
+    for label in range(len(classes)):
         rows = np.flatnonzero(labels == label).tolist()
-        if len(rows) == 1:
-            raise DataError(
-                f"class {name} has only one image; at least two are needed to hold one out for test"
-            )
-        held += sorted(rows, key=_hash)[: held_out_count(len(rows))] if rows else []
+        held += sorted(rows, key=_hash)[: held_out_count(len(rows))]
     is_held = np.zeros(len(labels), dtype=bool)
     is_held[held] = True
     return np.flatnonzero(~is_held).astype(np.int64), np.flatnonzero(is_held).astype(np.int64)

@@ -11,16 +11,14 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from PIL import Image
 
 from hpo.config.image_format import ImageFormat
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels
 from hpo.data.duplicates import Duplicates, Pair, SeenImage, Split
 from hpo.data.folder import ImageFile, Listing
-from hpo.data.images import decode_images
+from hpo.data.images import decode_images, open_image
 from hpo.data.progress import progress_bar
 from hpo.data.survey import Survey
-from hpo.data.walk import formats
 from hpo.files import path_text
 from hpo.limits import available_cores
 
@@ -155,7 +153,7 @@ def _splits(listing: Listing) -> Iterator[tuple[Split, list[ImageFile]]]:
 
 def _mode(path: Path) -> str:
     try:
-        with Image.open(path, formats=formats()) as image:
+        with open_image(path) as image:
             return f"{image.format} {image.mode}"
     except Exception:  # decoding names it, with the reason
         return ""

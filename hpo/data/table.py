@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +14,9 @@ from typing import Any
 
 from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Source
-from hpo.data.class_names import check_class_names
+from hpo.data.class_names import alike, check_class_names, composed
 from hpo.data.folder import ImageFile, Listing, flat, hold_out, listed_source
+from hpo.data.hold_out import too_few_for_test
 from hpo.data.layout import KINDS, Kind
 from hpo.errors import DataError
 from hpo.files import path_text, regular_file
@@ -32,12 +35,17 @@ _Row = Mapping[str, Any]
 
 def table_source(path: Path, form: ImageFormat = STANDARD) -> Source:
     """Return the images that a table lists, by paths relative to it. Raises ``DataError``."""
+    return source_of_table(path, table_listing(path), form)
+
+
+def source_of_table(path: Path, listing: Listing, form: ImageFormat) -> Source:
+    """Return the images that ``table_listing`` found as a source."""
     path = expanded(path).absolute()
-    return listed_source(path, _listing(path), form, name="table", what=f"images listed in {path_text(path)}")
+    return listed_source(path, listing, form, name="table", what="images listed in")
 
 
 def table_listing(path: Path) -> Listing:
-    """Return the images that a table lists. Raises ``DataError`` as ``table_source`` does."""
+    """Return the images that a table lists. Raises ``DataError``."""
     return _listing(expanded(path).absolute())
 
 
@@ -182,8 +190,9 @@ def _listed(path: Path, rows: Sequence[_Row], columns: _Columns) -> Listing:
         found[place] = kind, file
     if missing:
         more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
-        raise DataError(f"{path} lists files that do not exist: {', '.join(missing[:_SHOWN])}{more}")
-    warnings = columns.warnings(path)
+        named = ", ".join(missing[:_SHOWN])
+        raise DataError(f"{path} lists files that do not exist: {named}{more}{_hint(path, missing[0])}")
+    warnings = [*columns.warnings(path), *alike({file.class_name: None for _, file in found.values()})]
     if repeated:
         rows_that = counted(repeated, "row lists an image", "rows list an image")
         warnings.append(f"{rows_that} of {path_text(path)} again: each image is used once")
@@ -193,17 +202,41 @@ def _listed(path: Path, rows: Sequence[_Row], columns: _Columns) -> Listing:
 def _file(path: Path, number: int, row: _Row, columns: _Columns) -> tuple[Kind, ImageFile]:
     """Return the split and the image of a row; the size of one that does not exist is -1."""
     given, name = _text(path, number, row, columns.image), _text(path, number, row, columns.label)
+    name = composed(name)
     if not name or not given:
         raise DataError(f"{path}: row {number} has no {'label' if given else 'path'}")
     if "://" in given or "\0" in given:
         raise DataError(f"{path}: row {number} has {given!r}, which is not a file on this machine")
-    place = path.parent / given
+    place = _place(path.parent, given)
     kind = _kind(path, number, row, columns.split)
     try:
         status = place.stat()
     except (FileNotFoundError, NotADirectoryError):
         return kind, ImageFile(str(place), name, -1, 0)
     return kind, ImageFile(str(place), name, status.st_size, status.st_mtime_ns)
+
+
+def _place(folder: Path, given: str) -> Path:
+    """Return the path of an image; where its name is on the disk in the other Unicode form, that."""
+    place = folder / given
+    if not given.isascii() and not place.exists():
+        forms = (folder / unicodedata.normalize(form, given) for form in ("NFC", "NFD"))
+        return next((each for each in forms if each.exists()), place)
+    return place
+
+
+def _hint(table: Path, missing: str) -> str:
+    """Return where a file is that a table lists elsewhere, or without its extension; mostly empty."""
+    given = os.path.relpath(missing, table.parent)
+    if given.startswith(".."):
+        return ""
+    folders = [table.parent, *(each for each in sorted(table.parent.iterdir()) if each.is_dir())]
+    for folder in folders:
+        for suffix in ("", ".jpg", ".jpeg", ".png", ".JPG", ".JPEG"):
+            if (found := folder / f"{given}{suffix}").is_file():
+                there = path_text(found.relative_to(table.parent))
+                return f". There is {there}: write paths relative to the table, with their extension"
+    return ". Paths are relative to the table"
 
 
 def _text(path: Path, number: int, row: _Row, column: str) -> str:
@@ -234,7 +267,8 @@ def _in_splits(path: Path, files: Sequence[tuple[Kind, ImageFile]], warnings: li
     unknown = sorted({*test} - {*train})
     if unknown:
         raise DataError(
-            f"{path}: the test images have the class {', '.join(unknown)}, which training does not have"
+            f"{path}: the test images have the class {', '.join(unknown)}, which training does not have: "
+            "rename it, add training images of it, or remove its rows"
         )
     count = sum(kind == "validation" for kind, _ in files)
     if count:
@@ -249,8 +283,9 @@ def _in_splits(path: Path, files: Sequence[tuple[Kind, ImageFile]], warnings: li
         raise DataError(f"{path}: {error}") from None
     if not test:
         kept, held_out = hold_out(path.parent, train)
-        return Listing(tuple(train), kept, held_out, True, tuple(warnings))
-    return Listing(tuple(train), flat(train), flat(test), False, tuple(warnings))
+        warnings += too_few_for_test(train)
+        return Listing(path, tuple(train), kept, held_out, True, tuple(warnings))
+    return Listing(path, tuple(train), flat(train), flat(test), False, tuple(warnings))
 
 
 def _by_class(files: Iterable[tuple[Kind, ImageFile]], split: Kind) -> dict[str, list[ImageFile]]:

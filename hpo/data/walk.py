@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,24 @@ def broken_link(path: Path | str) -> str:
     return f"is a link to {path_text(target)}, which does not exist"
 
 
+_UNPACK = (
+    ((".zip",), "unzip {} -d {}"),
+    ((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"), "mkdir {1} && tar -xf {0} -C {1}"),
+    ((".7z", ".rar"), "7z x {} -o{}"),
+)
+
+
+def unpack(path: Path) -> str:
+    """Return what to do with an archive of images; empty for anything else."""
+    for suffixes, command in _UNPACK:
+        for suffix in suffixes:
+            if path.name.lower().endswith(suffix):
+                folder = path.with_name(path.name[: -len(suffix)] or "images")
+                shown = command.format(shlex.quote(path_text(path)), shlex.quote(path_text(folder)))
+                return f"unpack it ({shown}), and name the folder"
+    return ""
+
+
 def left_out_sentence(left_out: Counter[str]) -> Iterator[str]:
     """Yield how many files are not images, the most frequent extensions first, if there are any."""
     if not left_out:
@@ -108,7 +127,22 @@ def left_out_sentence(left_out: Counter[str]) -> Iterator[str]:
         f"{count:,} {path_text(suffix) or 'without extension'}" for suffix, count in _most(left_out)
     )
     files = counted(total, "file is", "files are")
-    yield f"{files} left out: not an image format that Pillow reads here ({listed})"
+    advice = [what for suffixes, what in _ADVICE if suffixes & {*left_out}]
+    yield "; ".join([f"{files} left out: not an image format that Pillow reads here ({listed})", *advice])
+
+
+_ADVICE = (
+    (frozenset({".heic", ".heif", ".hif"}), "save the HEIC photos as JPEG to use them"),
+    (
+        frozenset({".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"}),
+        "save the raw photos as JPEG to use them",
+    ),
+    (frozenset({".svg", ".eps", ".pdf"}), "save the drawings as PNG to use them"),
+    (frozenset({".dcm", ".nii", ".mha"}), "save the scans as PNG of 8 or 16 bits to use them"),
+    (frozenset({".npy", ".mat", ".h5", ".hdf5"}), "dataset: arrays reads .npz files"),
+    (frozenset({".zip", ".tar", ".tgz", ".gz", ".7z", ".rar"}), "unpack the archives to use what is in them"),
+)
+"""What to do with files of these extensions."""
 
 
 def _most(left_out: Counter[str]) -> list[tuple[str, int]]:

@@ -91,9 +91,9 @@ def _unneeded(connection: Connection, folder: Path, study: str) -> Iterator[Remo
         yield Removable("weights", f"weights of the deleted study {study}", folder, _size(folder), None)
         return
     spec = StudySpec.model_validate(row.spec)
-    now = trials_to_keep(connection, row.study_id, spec.keep_best)
+    now = trials_to_keep(connection, row.study_id, spec.kept_trials)
     for each in kept.stale(found, now.unfinished, now.best):
-        what = f"weights of trial {each.number} of {study}, which is not one of its best {spec.keep_best}"
+        what = f"weights of trial {each.number} of {study}, which is not one of its best {spec.kept_trials}"
         yield Removable("weights", what, each.path, _size(each.path), None)
 
 

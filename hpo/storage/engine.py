@@ -43,6 +43,19 @@ _NOTICE_CUTS = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
 }
+# The same for the server's side of the connection, which may wait for a lost worker within a statement.
+_SESSION_LIMITS = {
+    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+    "tcp_keepalives_idle": "10s",
+    "tcp_keepalives_interval": "5s",
+    "tcp_keepalives_count": "4",
+    "tcp_user_timeout": "30s",
+}
+_LIMIT_SESSION = """
+    SELECT set_config(name, wished.value, false)
+    FROM unnest(%s::text[], %s::text[]) AS wished(name, value) JOIN pg_settings USING (name)
+"""
+"""Sets those that the server knows: `tcp_user_timeout` is of PostgreSQL 12."""
 _LOCKING = "BEGIN IMMEDIATE"
 _JSON = partial(json.dumps, allow_nan=False, ensure_ascii=False)
 
@@ -246,7 +259,7 @@ def _end_forgotten_transactions(engine: Engine) -> None:
 
     @event.listens_for(engine, "connect")
     def _limit(connection: psycopg.Connection[Any], _record: Any) -> None:
-        connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'".encode())
+        connection.execute(_LIMIT_SESSION, [list(_SESSION_LIMITS), list(_SESSION_LIMITS.values())])
         connection.commit()
 
 

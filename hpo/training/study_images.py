@@ -22,6 +22,8 @@ class ChosenImages:
     dataset: str
     format: ImageFormat
     reasons: tuple[str, ...] = ()
+    images: RawImages | None = None
+    """Those that were looked at; None if they were not."""
 
 
 def choose_images(spec: StudySpec) -> ChosenImages:
@@ -37,8 +39,9 @@ def choose_images(spec: StudySpec) -> ChosenImages:
     fields = {field: _setting(spec, field) for field in ("image_size", "resize", "channels")}
     if name in _STANDARD or AUTO not in (fields["image_size"], fields["channels"]):
         return ChosenImages(name, ImageFormat.of_fields(fields), tuple(reasons))
-    form, why = auto_format(fields, *_images(spec, name).survey())
-    return ChosenImages(name, form, (*reasons, *why))
+    images = _images(spec, name)
+    form, why = auto_format(fields, *images.survey())
+    return ChosenImages(name, form, (*reasons, *why), images)
 
 
 _STANDARD = ("cifar10", "synthetic")
@@ -47,7 +50,13 @@ _STANDARD = ("cifar10", "synthetic")
 
 def load_study_images(spec: StudySpec, name: str, form: ImageFormat) -> Dataset:
     """Load the data set ``name`` in the study's format. Raises the errors of ``choose_images``."""
-    return load_images(name, _images(spec, name), form, settings())
+    return load_chosen_images(spec, ChosenImages(name, form))
+
+
+def load_chosen_images(spec: StudySpec, chosen: ChosenImages) -> Dataset:
+    """Load what ``choose_images`` returned, without listing it, or calling the user's function, again."""
+    images = chosen.images or _images(spec, chosen.dataset)
+    return load_images(chosen.dataset, images, chosen.format, settings())
 
 
 def images_of(name: str, root: str | None) -> RawImages:

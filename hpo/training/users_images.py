@@ -23,6 +23,7 @@ from hpo.data.class_names import check_class_names
 from hpo.data.fit import as_pixels, fit, in_format, with_borders
 from hpo.data.hold_out import held_out_rows
 from hpo.data.images import is_colored
+from hpo.data.levels import UnknownRangeError, stored, to_rgb
 from hpo.data.progress import progress_bar
 from hpo.errors import ConfigurationError, DataError
 from hpo.text import counted
@@ -211,7 +212,7 @@ class UsersDatasets:
 
     def _as_picture(self, image: Any, number: int) -> Image.Image:
         if isinstance(image, Image.Image):
-            return image.convert("RGB") if image.mode not in ("L", "RGB") else image
+            return self._converted(image, number)
         if isinstance(image, Tensor):
             image = image.detach().cpu().numpy()
         if not isinstance(image, np.ndarray):
@@ -224,6 +225,17 @@ class UsersDatasets:
         except DataError as error:
             raise ConfigurationError(f"dataset {self.path}, image {number}: {error}") from None
         return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+
+    def _converted(self, image: Image.Image, number: int) -> Image.Image:
+        """Return a PIL image in gray or color, as files are converted."""
+        how = stored(image)
+        if (image.mode == "L" and "transparency" not in image.info) or image.mode == "RGB":
+            return image
+        try:
+            image.load()
+            return to_rgb(image, how).image
+        except UnknownRangeError as error:
+            raise ConfigurationError(f"dataset {self.path}, image {number}: {error}") from None
 
     def _as_label(self, label: Any, number: int) -> int:
         value = label.item() if hasattr(label, "item") and math.prod(np.shape(label)) == 1 else label

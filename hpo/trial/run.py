@@ -199,7 +199,7 @@ def _end(begun: BegunTrial, outcome: Outcome, seconds: float) -> None:
     context.store.finish_trial(begun.lease, begun.trial_id, outcome)
     fault_point("trial.finished")
     remove_checkpoints(begun.checkpoint_folder)
-    delete_stale_weights(context.store, context.study_id, context.study_uid, context.spec.keep_best)
+    delete_stale_weights(context.store, context.study_id, context.study_uid, context.spec.kept_trials)
     context.emit(
         TrialEnded(
             worker=context.worker,

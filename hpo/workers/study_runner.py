@@ -86,7 +86,7 @@ class StudyRunner:
         with suppress(UnknownStudyError):  # deleted a moment ago
             refresh_findings(context.store, context.spec.study)
         remove_study_checkpoints(settings().checkpoints, context.study_uid)
-        delete_stale_weights(context.store, context.study_id, context.study_uid, context.spec.keep_best)
+        delete_stale_weights(context.store, context.study_id, context.study_uid, context.spec.kept_trials)
 
 
 def load_study(

@@ -16,7 +16,7 @@ from hpo.storage.store import ResultsStore
 from hpo.storage.studies import RegisteredStudy, find_registered
 from hpo.storage.tables import StudyRow
 from hpo.text import counted
-from hpo.training.study_images import ChosenImages, choose_images, load_study_images
+from hpo.training.study_images import ChosenImages, choose_images, load_chosen_images
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _own_training(spec: StudySpec) -> _TrainedOn:
 
 def _images(spec: StudySpec, registered: RegisteredStudy | None) -> _TrainedOn:
     chosen = ChosenImages(registered.dataset, registered.format) if registered else choose_images(spec)
-    dataset = load_study_images(spec, chosen.dataset, chosen.format)
+    dataset = load_chosen_images(spec, chosen)
     if not registered:  # its settings can no longer change, and some of its trials may fit the images
         refuse_impossible(spec, dataset)
         refuse_preprocessing(spec, dataset.image_shape)

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from hpo.storage.engine import open_engine, reading
 from tests.helpers.hpo_command import Hpo
 from tests.helpers.killable_workers import LONG, KillableWorkers, attempts, everything, rows, submit
 from tests.helpers.servers import Network, Server
@@ -70,6 +72,16 @@ def test_worker_cut_off_past_its_lease_loses_its_slot(
     assert [killable.wait(worker) for worker in (cut_off, other)] == ["exit 0", "exit 0"]
     assert everything(url) == undisturbed(2)
     assert (attempts(url, 0), attempts(url, 1)) == (["lost", "complete"], ["complete"])
+
+
+@POSTGRES
+def test_server_notices_within_a_statement_that_a_worker_is_cut_off(server: Server) -> None:
+    engine = open_engine(server.url)
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
+    with reading(engine) as connection:
+        found = [connection.scalar(text(f"SHOW {name}")) for name in names]
+    engine.dispose()
+    assert found == ["10", "5", "4", "30000"]
 
 
 @POSTGRES

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from sqlalchemy import select, update
 
-from hpo.artifacts.ranking import TrialsToKeep, count_better, trials_to_keep
+from hpo.artifacts.ranking import TrialsToKeep, count_better, is_to_keep, trials_to_keep
 from hpo.config.study import TEST
+from hpo.queries.stages import stages_status
 from hpo.records import Outcome
+from hpo.stages.advance import advance
+from hpo.storage.fence import Lease
 from hpo.storage.tables import TRIALS, TrialRow
 from tests.database.conftest import Bench
+from tests.helpers.staged_study import PLANNED, STAGES, finish, good
 
 
 def test_the_best_by_value_and_of_equals_the_earlier(bench: Bench) -> None:
@@ -44,3 +51,40 @@ def test_an_earlier_trial_stands_before_its_equals(bench: Bench) -> None:
     with bench.store.engine.connect() as connection:
         assert (number, count_better(connection, study_id, 0.5, number)) == (0, 0)
         assert count_better(connection, study_id, 0.5, 2) == 1
+
+
+def test_confirmed_configurations_keep_their_finder_and_best_run(bench: Bench) -> None:
+    study_id = bench.register(trials=PLANNED, stages=STAGES)
+
+    def rule(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
+        """Of the two configurations, in turn, the first is lucky twice; of the other, slot 3 is best."""
+        if stage != "confirm":
+            return good(stage, slot, values)
+        return Outcome("complete", value=[0.99, 0.1, 0.98, 0.2][slot], cause="healthy")
+
+    finish(bench, study_id, rule)
+    for _ in range(2):
+        advance(bench.store, "first")
+        finish(bench, study_id, rule)
+    with bench.store.engine.connect() as connection:
+        kept = trials_to_keep(connection, study_id, 1).best
+        runs = select(TRIALS.c.number).join(TrialRow, TrialRow.trial_id == TRIALS.c.trial_id)
+        lucky, better = connection.scalars(
+            runs.where(TrialRow.stage == "confirm", TrialRow.slot.in_([0, 3])).order_by(TrialRow.slot)
+        )
+        finders = {each.number for each in stages_status(bench.store.engine, "first").confirmations}
+        assert len(finders) == 2
+        assert set(kept) == {lucky, better, *finders}
+        assert trials_to_keep(connection, study_id, 0).best == {}
+
+        def keeps(slot: int, value: float, count: int = 1) -> bool:
+            lease = Lease(study_id, "confirm", slot, 1, None, 0, "w", 60.0)
+            return is_to_keep(connection, lease, 99, value, count)
+
+        assert [keeps(slot, 0.5) for slot in (0, 1)] == [False, True]
+        assert (keeps(1, 0.2), keeps(1, 0.3, count=0), keeps(0, 1.0)) == (False, False, True)
+
+
+@pytest.mark.parametrize(("keep_best", "kept"), [(0, 0), (1, 2), (5, 5)])
+def test_kept_trials_has_room_for_all_that_are_confirmed(bench: Bench, keep_best: int, kept: int) -> None:
+    assert bench.spec(trials=PLANNED, stages=STAGES, keep_best=keep_best).kept_trials == kept

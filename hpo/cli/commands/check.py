@@ -113,13 +113,13 @@ def _run(
     from hpo.training.device import prepare_process, resolve_device
     from hpo.training.rehearsal import models_of
     from hpo.training.setup import prepare
-    from hpo.training.study_images import choose_images, load_study_images
+    from hpo.training.study_images import choose_images, load_chosen_images
     from hpo.trial.dry_run import dry_run, rehearse_models
 
     device = resolve_device(device_name)
     prepare_process(divide_threads(1))
     chosen = choose_images(spec)
-    dataset = load_study_images(spec, chosen.dataset, chosen.format)
+    dataset = load_chosen_images(spec, chosen)
     for warning in dataset.warnings:
         print_warning(warning)
     refuse_impossible(spec, dataset)

@@ -87,7 +87,7 @@ def _object(found: LookedAt) -> dict[str, Any]:
         ],
         "modes": dict(overview.modes.most_common()),
         "unusable": [{"path": path, "reason": reason} for path, reason in overview.unusable],
-        "warnings": [*found.warnings, *overview.remarks],
+        "warnings": [*found.warnings, *overview.remarks, *filter(None, [found.refusal])],
         "duplicates": [_pair(each) for each in overview.pairs],
         "study": found.study,
     }

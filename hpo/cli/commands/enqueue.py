@@ -58,12 +58,12 @@ def _images(
     spec: StudySpec, found: RegisteredStudy | None
 ) -> tuple[int, Sequence[int], tuple[int, int, int]]:
     """Return the number of classes, how many training images each has, and the shape of an image."""
-    from hpo.training.study_images import choose_images, load_study_images
+    from hpo.training.study_images import choose_images, load_chosen_images
 
     if found:
         return found.classes or 0, found.class_counts, found.format.shape
     chosen = choose_images(spec)
-    dataset = load_study_images(spec, chosen.dataset, chosen.format)
+    dataset = load_chosen_images(spec, chosen)
     return len(dataset.classes), dataset.class_counts, dataset.image_shape
 
 

@@ -32,7 +32,7 @@ def print_data(console: Console, found: LookedAt) -> None:
         print_title(console, "images")
     for line in (*_sizes(overview), *found.reasons):
         _line(console, line)
-    problems = [*found.warnings, *overview.remarks]
+    problems = [*found.warnings, *overview.remarks, *filter(None, [found.refusal])]
     if overview.unusable or problems:
         print_title(console, "to know before training")
         for line in (*_unusable(overview), *problems):

@@ -43,6 +43,17 @@ def test_shapes_and_types_mean_the_same_bytes(images: np.ndarray, expected: np.n
     assert found.dtype == np.uint8 and np.array_equal(found, expected)
 
 
+def test_only_opacity_is_a_picture_of_light_drawings() -> None:
+    """As of image files: a drawing of one light color would be lost on white."""
+    opacity = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    images = np.stack(
+        [np.stack([np.full((8, 8), color, np.uint8)] * 3 + [opacity]) for color in (250, 0, 90)]
+    )
+    light, black, gray = as_bytes(images)
+    assert np.array_equal(light, np.stack([255 - opacity] * 3)) and np.array_equal(black, light)
+    assert gray[0, 0, 0] == 255 and gray[0, 7, 7] == 92
+
+
 def test_opacity_is_laid_over_white() -> None:
     row = [[200, 100, 0, 255], [200, 100, 0, 0], [200, 100, 0, 51]]
     image = np.array([[row] * 8], np.uint8)
