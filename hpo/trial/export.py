@@ -60,6 +60,8 @@ class Exported:
     retrained: bool
     recorded_on: str
     """The device and the precision that the recorded accuracy was measured with."""
+    views: int = 1
+    """Of each image, over which a second accuracy was measured; 1 if there is none."""
 
 
 def default_trial(engine: Engine, study: str, *has_kept: Callable[[TrialDetail], bool]) -> tuple[int, str]:
@@ -176,7 +178,7 @@ class Export:
         measured = self._measure(path)
         of_program = self._measure(path, program=True).accuracy if program is not None else None
         facts = self._facts(no_program)
-        (path / bundle.METRICS).write_bytes(bundle.document(metrics_document(facts, measured, of_program)))
+        (path / bundle.METRICS).write_bytes(self._metrics(facts, measured, of_program))
         (path / bundle.CARD).write_text(card(facts, self.configuration, labels, measured), encoding="utf-8")
         return Exported(
             folder=path,
@@ -188,8 +190,13 @@ class Export:
             program_accuracy=of_program,
             no_program=no_program,
             retrained=self._retrained,
+            views=int(self.configuration.eval_views),
             recorded_on=f"{facts.device} in {facts.precision or 'an unknown precision'}",
         )
+
+    def _metrics(self, facts: CardFacts, measured: Measured, of_program: float | None) -> bytes:
+        views = int(self.configuration.eval_views)
+        return bundle.document(metrics_document(facts, measured, of_program, views))
 
     def _program(self, weights: Weights) -> tuple[bytes | None, str]:
         """Return the torch.export program, or None with the reason why a user's own network has none."""
