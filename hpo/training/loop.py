@@ -20,10 +20,11 @@ from hpo.training.device import translating_oom
 from hpo.training.evaluate import evaluate
 from hpo.training.forward import logits_of
 from hpo.training.generators import generator_states, restore_generators, seed_generators
-from hpo.training.optim import StepRegularizer
+from hpo.training.optim import StepRegularizer, set_learning_rate
 from hpo.training.schedules import learning_rate
 from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
+from hpo.training.stem import StemSchedule
 
 
 def train(
@@ -59,6 +60,7 @@ class _Training:
         self.setup = setup
         self.callbacks = callbacks
         self.regularizer = StepRegularizer(setup.model, setup.configuration)
+        self.stem = StemSchedule(setup.model, setup.configuration)
         self.steps = setup.steps_per_epoch
         self._weights = setup.class_weights()
 
@@ -69,7 +71,12 @@ class _Training:
         evaluated = time.perf_counter()
         setup = self.setup
         validation = evaluate(
-            setup.model, setup.data.val, setup.precision, steps.save_if_due, setup.own_metric
+            setup.model,
+            setup.data.val,
+            setup.precision,
+            steps.save_if_due,
+            setup.own_metric,
+            int(setup.configuration.eval_views),
         )
         values = validation.values
         return EpochResult(
@@ -94,13 +101,13 @@ class _Training:
         """Make update ``step`` (0-based over all); return loss () and logits (B, classes), fp32, detached."""
         setup = self.setup
         lr = learning_rate(setup.configuration, step, self.steps)
-        for group in setup.optimizer.param_groups:
-            group["lr"] = lr
+        set_learning_rate(setup.optimizer, lr)
         logits = logits_of(setup.model, images, setup.device, setup.precision, setup.data.classes)
         smoothing = setup.configuration.label_smoothing
         loss = F.cross_entropy(logits, labels, self._weights, label_smoothing=smoothing)
         setup.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.stem.drop_gradients(step // self.steps + 1)
         self.regularizer.before_step()
         setup.optimizer.step()
         self.regularizer.after_step()

@@ -12,6 +12,7 @@ from hpo.config.configuration import Configuration
 from hpo.data.datasets import Dataset
 from hpo.data.split import Fold, split
 from hpo.heartbeat import beat
+from hpo.models.whitening import MOST_IMAGES
 from hpo.rng import Key
 from hpo.training.batches import steps_per_epoch
 from hpo.training.data import (
@@ -115,7 +116,7 @@ def prepare(
     ``ConfigurationError``, ``DataError`` or ``DeviceError`` if this cannot be trained.
     """
     fractions = configuration.val_fraction, configuration.train_images
-    rows = split(dataset.train_labels, dataset.classes, *fractions, split_key, fold)
+    rows = split(dataset.train_labels, dataset.classes, *fractions, split_key, fold, dataset.division)
     data = make_trial_data(configuration, dataset, rows, device)
     beat()
     sample, _ = _draw(data.train, key / "probe", device)
@@ -125,10 +126,18 @@ def prepare(
         key=key / "weights",
         sample=sample,
         in_shape=data.image_shape,
+        whitened_on=_spread(data.train, MOST_IMAGES) if configuration.stem == "whitened" else None,
     )
     beat()
     precision = resolve_precision(configuration.precision, device)
     return TrialSetup.of(configuration, model, data, key, device, precision)
+
+
+def _spread(images: ImageSet, most: int) -> Tensor:
+    """Return up to ``most`` images (n, C, H, W) that lie evenly in the set, fewer of large ones."""
+    count = min(len(images), as_many_as_standard(most, images.pixels))
+    positions = torch.arange(count, device=images.rows.device) * len(images) // count
+    return images.batch(positions)[0]
 
 
 def _draw(images: ImageSet, key: Key, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from hpo.training.callbacks import Callback
 from hpo.training.checkpoint_files import Checkpoints
 from hpo.training.optim import regularized_parameters
 from hpo.training.read_options import ignored_options
+from hpo.training.schedules import weight_decay
 from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
 from hpo.trial.checkpoint import TrialState, capture
@@ -70,7 +71,7 @@ def less_memory(configuration: Configuration) -> str:
 
 def check_before_training(setup: TrialSetup, babysitter: Babysitter) -> None:
     """Run the checks that come before the first step."""
-    decay, l1 = setup.configuration.weight_decay, setup.configuration.l1
+    decay, l1 = weight_decay(setup.configuration), setup.configuration.l1
     weights = regularized_parameters(setup.model, setup.configuration)
     added = penalty(weights, decay, l1) if decay > 0 or l1 > 0 else None
     babysitter.before(*setup.probe_batch(), *setup.val_probe_batch(), penalty=added)

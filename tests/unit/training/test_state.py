@@ -36,6 +36,21 @@ CONFIGURATIONS: list[dict[str, Any]] = [
     {"optimizer": "adam", "lr": 1e-3, "batch_norm": "after", "label_smoothing": 0.1, "schedule": "cosine"},
     {"optimizer": "rmsprop", "lr": 1e-3, "dropout": 0.2, "dropout_kind": "spatial"},
     {"optimizer": "adagrad", "augmentation": "flip_crop_cutout", "gradient_clip": 0.5, "l1": 1e-5},
+    {
+        "model": "airbench94",
+        "stem": "whitened",
+        "stem_frozen_share": 0.34,
+        "initializer": "dirac",
+        "norm_scale": "frozen",
+        "norm_bias_lr_factor": 64,
+        "output_scale": 1 / 9,
+        "schedule": "triangular",
+        "augmentation": "flip",
+        "flip": "alternating",
+        "translate": 2,
+        "decoupled": True,
+        "nesterov": True,
+    },
     {"nesterov": True, "max_norm": 2.0, "activation": "maxout", "schedule": "step", "warmup_epochs": 1},
 ]
 STEPS = 9
