@@ -50,6 +50,8 @@ class CardFacts:
     package_versions: Mapping[str, str]
     retrained: bool
     """Whether its weights had not been saved, and were trained again to the same curve."""
+    validation: str
+    """What decides which images validate: drawn, given, groups or order."""
     no_program: str
     """Why there is no torch.export program; empty if there is one."""
 
@@ -186,12 +188,11 @@ probabilities = program(images).softmax(1)     # {shape} uint8, N of any size, o
 
 def _data(facts: CardFacts, configuration: Configuration, measured: Measured) -> str:
     held_out = f"test: all {counted(measured.images, 'image')} of its test split; nothing was chosen by them"
-    if facts.measured_on == "val":
-        held_out = (
-            f"validation: {counted(measured.images, 'other image')} of its training split, "
-            "stratified by class, drawn "
-            f"at random\n  from the study's seed ({facts.seed})"
-        )
+    if facts.measured_on == "val" and facts.validation == "given":
+        held_out = f"validation: {counted(measured.images, 'image')}, its own validation split"
+    elif facts.measured_on == "val":
+        held_out = f"validation: {counted(measured.images, 'other image')} of its training split, "
+        held_out += _HELD_OUT[facts.validation].format(seed=facts.seed)
     return f"""## Data
 
 - data set: {facts.dataset}; SHA-256 of its classes, labels and pixels `{facts.fingerprint}`
@@ -199,6 +200,13 @@ def _data(facts: CardFacts, configuration: Configuration, measured: Measured) ->
 - {held_out}
 - preprocessing: {configuration.preprocessing}, fitted to the training images
 - augmentation while training: {configuration.augmentation}"""
+
+
+_HELD_OUT = {
+    "drawn": "stratified by class, drawn at random\n  from the study's seed ({seed})",
+    "groups": "whole groups, chosen\n  from the study's seed ({seed})",
+    "order": "the latest ones",
+}
 
 
 def _settings(facts: CardFacts, configuration: Configuration) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
 
 from hpo.config.configuration import Configuration
+from hpo.config.division import DivisionRules, Validation
 from hpo.config.hyperparameters import IMAGES, Hyperparameters, OwnHyperparameters, TrialConfiguration
 from hpo.config.methods import Pruner, Sampler
 from hpo.config.objective import METRIC_PATTERN, SHORT_NAMES, Direction, Objective, natural_direction
@@ -164,6 +165,22 @@ class StudySpec(BaseModel):
         description="whether higher values of the objective are better (maximize) or lower ones (minimize); "
         "empty for what its name says, such as minimize for val_loss",
     )
+    validation: Validation = Field(
+        default="auto",
+        description="which images validate: given for the validation split that the data set comes with, "
+        "drawn for a share of the training images (val_fraction); auto is given where there is one",
+    )
+    groups: str | None = Field(
+        default=None,
+        description="keeps images together in one split: folder for the folder between class and file, a "
+        "column of the table, an array of the .npz file, or a pattern of the path with one part in "
+        "parentheses",
+    )
+    order: str | None = Field(
+        default=None,
+        description="makes validation the latest images, by name for file names, a column, an array, or a "
+        "pattern of the path with one part in parentheses",
+    )
     trials: int = Field(
         description="number of configurations to try; left out if there are stages", ge=1, le=1_000_000
     )
@@ -271,6 +288,11 @@ class StudySpec(BaseModel):
     def goal(self) -> Objective:
         """The objective with its direction."""
         return Objective(self.objective, self.direction or natural_direction(self.objective) or "maximize")
+
+    @property
+    def division(self) -> DivisionRules:
+        """What decides which images validate."""
+        return DivisionRules(self.validation, self.groups, self.order)
 
     @property
     def trial_costs(self) -> tuple[tuple[int, float], ...]:

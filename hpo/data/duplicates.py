@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hpo.data.cache import Bytes
 
-Split: TypeAlias = Literal["train", "test"]
+Split: TypeAlias = Literal["train", "validation", "test"]
 _SIDE = 8
 _BANDS = 4
 _PLANES = 64
@@ -49,8 +49,13 @@ class Pair:
     exact: bool
 
     @property
+    def splits(self) -> frozenset[Split]:
+        """The splits that they are in."""
+        return frozenset((self.first.split, self.second.split))
+
+    @property
     def leaks(self) -> bool:
-        """Whether one is trained on and the other tests."""
+        """Whether they are in two splits."""
         return self.first.split != self.second.split
 
     @property

@@ -5,23 +5,36 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from hpo.config.division import NO_RULES, DivisionRules
 from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
 from hpo.data.class_names import alike, composed
-from hpo.data.hold_out import TEST_SHARE, held_out_count, too_few_for_test
+from hpo.data.divide import DividedFiles, divide
+from hpo.data.division import DRAWN, Division
+from hpo.data.hold_out import held_out_count, too_few_for_test
+from hpo.data.image_keys import Named
 from hpo.data.images import DecodedImage, decode_images
-from hpo.data.layout import LayoutError, class_folders, find_layout, shared_subfolders
+from hpo.data.layout import LayoutError, class_folders, find_layout, given_validation, shared_subfolders
 from hpo.data.progress import progress_bar
 from hpo.data.survey import ClassSurvey, SharedImages, Survey
-from hpo.data.walk import broken_link, is_image, is_passed_over, left_out_sentence, unpack, walk_images
+from hpo.data.walk import (
+    broken_link,
+    is_folder,
+    is_image,
+    is_passed_over,
+    left_out_sentence,
+    unpack,
+    walk_images,
+)
 from hpo.errors import DataError
 from hpo.files import path_text
 from hpo.limits import available_cores
@@ -54,19 +67,36 @@ class Listing:
     """Where they were found: the folder of the splits or of the classes, or a table."""
     classes: tuple[str, ...]
     train: list[ImageFile]
+    """Those that were given for validation are the last."""
     test: list[ImageFile]
     held_out: bool
     warnings: tuple[str, ...] = ()
+    division: Division = DRAWN
+    held_how: str = ""
+    """How test images were held out, in words."""
+
+    @property
+    def counts(self) -> str:
+        """How many images each split has, and what was held out, in words."""
+        given = self.division.given
+        of_val = f"{given:,} validation, " if given else ""
+        text = f"{len(self.train) - given:,} train, {of_val}{len(self.test):,} test"
+        return f"{text}; {self.held_how}" if self.held_how else text
 
 
 def folder_source(
-    root: Path, form: ImageFormat = STANDARD, *, name: str = "folder", advice: str = FOLDER_HELP
+    root: Path,
+    form: ImageFormat = STANDARD,
+    *,
+    name: str = "folder",
+    advice: str = FOLDER_HELP,
+    rules: DivisionRules = NO_RULES,
 ) -> Source:
     """Return the images below ``root``, listed now; pixels are read when ``decode`` is called.
 
     Raises ``DataError`` for a folder that cannot be used, with ``advice`` where the layout is the problem.
     """
-    return source_of_folder(root, _listed(expanded(root).absolute(), advice), form, name=name)
+    return source_of_folder(root, _listed(expanded(root).absolute(), advice, rules), form, name=name)
 
 
 def source_of_folder(root: Path, listing: Listing, form: ImageFormat, *, name: str = "folder") -> Source:
@@ -77,10 +107,7 @@ def source_of_folder(root: Path, listing: Listing, form: ImageFormat, *, name: s
 def listed_source(root: Path, listing: Listing, form: ImageFormat, *, name: str, what: str) -> Source:
     """Return the images that were listed for ``root`` as a source; ``what`` names them."""
     what = f"{what} {path_text(listing.root)}"
-    origin = f"{what} ({len(listing.train):,} train, {len(listing.test):,} test"
-    if listing.held_out:
-        origin += f"; no test images, so {TEST_SHARE:.0%} of each class was held out"
-    origin += ")"
+    origin = f"{what} ({listing.counts})"
     signed = [_READER, root, *listing.train, "test", *listing.test, *form.signature]
     return Source(
         name=name,
@@ -91,17 +118,18 @@ def listed_source(root: Path, listing: Listing, form: ImageFormat, *, name: str,
         decode=lambda: _decode(root, listing, form),
         warnings=listing.warnings,
         format=form,
+        division=listing.division,
     )
 
 
-def folder_listing(root: Path) -> Listing:
+def folder_listing(root: Path, rules: DivisionRules = NO_RULES) -> Listing:
     """Return the images below ``root``. Raises ``DataError`` as ``folder_source`` does."""
-    return _listed(expanded(root).absolute(), FOLDER_HELP)
+    return _listed(expanded(root).absolute(), FOLDER_HELP, rules)
 
 
-def _listed(root: Path, advice: str) -> Listing:
+def _listed(root: Path, advice: str, rules: DivisionRules) -> Listing:
     try:
-        return list_images(root)
+        return list_images(root, rules)
     except OSError as error:
         raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
     except LayoutError as error:
@@ -116,8 +144,8 @@ def _tables(root: Path) -> str:
     return f"\nFor the labels in a table: dataset: table, data_root: {path_text(found[0])}" if found else ""
 
 
-def list_images(root: Path) -> Listing:
-    """List the images of ``root/train`` and ``root/test``, or of the class folders in ``root`` itself.
+def list_images(root: Path, rules: DivisionRules = NO_RULES) -> Listing:
+    """List the images of ``root/train``, ``val`` and ``test``, or of the class folders in ``root`` itself.
 
     Raises ``LayoutError``, and ``OSError`` for what cannot be read.
     """
@@ -132,26 +160,55 @@ def list_images(root: Path) -> Listing:
     left_out: Counter[str] = Counter()
     train_folders = class_folders(layout.train)
     train = _list_classes(train_folders, left_out)
-    warnings = [*layout.warnings, *shared_subfolders(layout.train, train_folders), *alike(train)]
+    validation, unused = given_validation(layout, rules)
+    if validation and rules.validation == "auto" and not _has_labels(validation, train_folders):
+        unused = (_unlabelled(validation),)
+        validation = None
+    warnings = [*layout.warnings, *unused, *shared_subfolders(layout.train, train_folders), *alike(train)]
     test_folder = layout.test
     if test_folder and not _has_labels(test_folder, train_folders):
         warnings.append(_unlabelled(test_folder))
         test_folder = None
-    if test_folder is None:
-        kept, held_out = hold_out(layout.train, train)
-        warnings += [*too_few_for_test(train), *_loose(layout.root, layout.train)]
-        warnings += left_out_sentence(left_out)
-        return Listing(layout.root, tuple(train), kept, held_out, True, tuple(warnings))
-    test_folders = class_folders(test_folder, fewest=1)
-    warnings += _other_classes(layout.train, train_folders.keys(), test_folder, test_folders.keys())
-    test = _list_classes(test_folders, left_out)
-    warnings += [*_loose(layout.root, layout.train, test_folder), *left_out_sentence(left_out)]
-    return Listing(layout.root, tuple(train), flat(train), flat(test), False, tuple(warnings))
+    read = partial(_read_split, layout.train, train_folders.keys(), left_out, warnings)
+    given = read(validation, "validation") if validation else []
+    test = read(test_folder, "test") if test_folder else None
+    if test is None and rules.is_plain:
+        warnings += too_few_for_test(train)
+    splits = [each for each in (layout.train, validation, test_folder) if each]
+    done = divide(train, given, test, rules, partial(_named, splits), lambda: hold_out(layout.train, train))
+    warnings += [*_loose(layout.root, *splits), *left_out_sentence(left_out)]
+    return listing_of(layout.root, tuple(train), done, warnings)
+
+
+def _read_split(
+    train: Path, classes: Set[str], left_out: Counter[str], warnings: list[str], folder: Path, kind: str
+) -> list[ImageFile]:
+    """Return the images of the split ``kind``; add which classes it does not have to ``warnings``."""
+    found = class_folders(folder, fewest=1)
+    warnings += _other_classes(train, classes, folder, found.keys(), kind)
+    return flat(_list_classes(found, left_out))
+
+
+def listing_of(root: Path, classes: tuple[str, ...], done: DividedFiles, warnings: Sequence[str]) -> Listing:
+    """Return divided images as a listing."""
+    held = bool(done.held_how)
+    return Listing(root, classes, done.train, done.test, held, tuple(warnings), done.division, done.held_how)
+
+
+def _named(splits: Sequence[Path], files: Sequence[ImageFile]) -> Named:
+    """Return the path of each image below the folder of its split."""
+    roots = [f"{each}{os.sep}" for each in splits]
+    return Named([_below(file.path, roots) for file in files])
+
+
+def _below(path: str, roots: Sequence[str]) -> str:
+    root = max((each for each in roots if path.startswith(each)), key=len, default="")
+    return path[len(root) :].replace(os.sep, "/")
 
 
 def _has_labels(test: Path, classes: Mapping[str, Path]) -> bool:
     """Return whether test images are in folders of classes: those of competitions come without labels."""
-    names = [entry.name for entry in os.scandir(test) if entry.is_dir() and not is_passed_over(entry.name)]
+    names = [entry.name for entry in os.scandir(test) if is_folder(entry) and not is_passed_over(entry.name)]
     known = {each.casefold() for each in classes}
     return len(names) > 1 or any(composed(each).casefold() in known for each in names)
 
@@ -191,7 +248,7 @@ def _scan(folder: Path, class_name: str, left_out: Counter[str]) -> Iterator[Ima
     for entry in walk_images(folder, left_out):
         try:
             status = entry.stat()
-        except FileNotFoundError:
+        except OSError:  # gone, back to itself, or not to be read
             if not entry.is_symlink():
                 raise
             yield ImageFile(entry.path, class_name, 0, 0)
@@ -204,8 +261,11 @@ def flat(found: Mapping[str, list[ImageFile]]) -> list[ImageFile]:
     return [file for files in found.values() for file in files]
 
 
-def _other_classes(train: Path, trained: Set[str], test: Path, tested: Set[str]) -> Iterator[str]:
-    """Yield which classes have no test images. Raises ``LayoutError`` for classes without training images."""
+def _other_classes(train: Path, trained: Set[str], test: Path, tested: Set[str], kind: str) -> Iterator[str]:
+    """Yield which classes have no images of a split, ``kind``.
+
+    Raises ``LayoutError`` for classes without training images.
+    """
     unknown = sorted(tested - trained)
     if unknown:
         forms = {name.casefold(): name for name in trained}
@@ -216,7 +276,7 @@ def _other_classes(train: Path, trained: Set[str], test: Path, tested: Set[str])
         )
     missing = sorted(trained - tested)
     if missing:
-        yield f"the test images in {path_text(test)} have no {', '.join(missing)}"
+        yield f"the {kind} images in {path_text(test)} have no {', '.join(missing)}"
 
 
 def hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[ImageFile], list[ImageFile]]:
@@ -316,7 +376,7 @@ class _Part:
 
 
 def _damage_report(damaged: list[str]) -> str:
-    more = f"\n  and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
+    more = f"\n  and {len(damaged) - _SHOWN} more: hpo data --json lists all" if len(damaged) > _SHOWN else ""
     listing = "".join(f"\n  {line}" for line in damaged[:_SHOWN])
     images = counted(len(damaged), "image cannot", "images cannot")
     return f"{images} be used; repair or remove {'it' if len(damaged) == 1 else 'them'}:{listing}{more}"

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from hpo.config.division import DivisionRules
 from hpo.data.class_names import CONTROL, composed
-from hpo.data.walk import is_image, is_passed_over, walk_images
+from hpo.data.walk import is_folder, is_image, is_passed_over, walk_images
 from hpo.files import is_utf8, path_text
 from hpo.text import counted
 
@@ -54,6 +55,8 @@ class Layout:
     train: Path
     test: Path | None = None
     warnings: tuple[str, ...] = ()
+    validation: tuple[Path, ...] = ()
+    """Folders of validation images; a data set has one at most."""
 
 
 def find_layout(root: Path) -> Layout:
@@ -73,8 +76,9 @@ def find_layout(root: Path) -> Layout:
     if train is None:
         raise LayoutError(_without_train(root, splits, others))
     _refuse_detection(train)
-    warnings = _unused(train, test, splits["validation"], others)
-    return Layout(root, _with_classes(train, "train"), test and _with_classes(test, "test"), warnings)
+    given = tuple(root / name for name in splits["validation"])
+    tested = test and _with_classes(test, "test")
+    return Layout(root, _with_classes(train, "train"), tested, _unused(train, others), given)
 
 
 def _with_splits(root: Path) -> Path:
@@ -182,7 +186,7 @@ def _has_images(folder: Path) -> bool:
 
 def _folders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not is_passed_over(entry.name) and entry.is_dir())
+        return sorted(entry.name for entry in entries if not is_passed_over(entry.name) and is_folder(entry))
 
 
 def _splits(names: Iterable[str]) -> Splits:
@@ -296,16 +300,29 @@ def _by_class(folder: Path, names: Iterable[str]) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def _unused(
-    train: Path, test: Path | None, validation: Sequence[str], others: Sequence[str]
-) -> tuple[str, ...]:
-    warnings = []
-    for name in validation:
-        instead = "" if test else ", or rename it test to measure the best network on it"
-        warnings.append(
-            f"{path_text(train.parent / name)} is not used: hpo draws validation images from {train.name} "
+def _unused(train: Path, others: Sequence[str]) -> tuple[str, ...]:
+    return (f"not used, as they are beside {path_text(train)}: {_some(others)}",) if others else ()
+
+
+def given_validation(layout: Layout, rules: DivisionRules) -> tuple[Path | None, tuple[str, ...]]:
+    """Return the folder whose images validate, if there is one, and which are not used.
+
+    Raises ``LayoutError`` for several, and if there is none though one is asked for.
+    """
+    found, train = layout.validation, layout.train
+    if not rules.uses_given:
+        instead = "" if layout.test else ", or rename it test to measure the best network on it"
+        return None, tuple(
+            f"{path_text(each)} is not used: hpo draws validation images from {train.name} "
             f"(val_fraction). Move its images into {train.name} to train on them{instead}"
+            for each in found
         )
-    if others:
-        warnings.append(f"not used, as they are beside {path_text(train)}: {_some(others)}")
-    return tuple(warnings)
+    if len(found) > 1:
+        names = _some([each.name for each in found])
+        raise LayoutError(
+            f"{found[0].parent} has {len(found)} folders of validation images ({names}): keep one, or use "
+            "validation: drawn"
+        )
+    if not found and rules.validation == "given":
+        raise LayoutError(f"validation: given, but there is no folder of validation images beside {train}")
+    return (_with_classes(found[0], "validation") if found else None), ()

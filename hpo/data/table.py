@@ -7,16 +7,20 @@ import json
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hpo.config.division import NO_RULES, DivisionRules
 from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Source
 from hpo.data.class_names import alike, check_class_names, composed
-from hpo.data.folder import ImageFile, Listing, flat, hold_out, listed_source
+from hpo.data.divide import divide
+from hpo.data.folder import ImageFile, Listing, flat, hold_out, listed_source, listing_of
 from hpo.data.hold_out import too_few_for_test
+from hpo.data.image_keys import Named
 from hpo.data.layout import KINDS, Kind
 from hpo.errors import DataError
 from hpo.files import path_text, regular_file
@@ -33,9 +37,9 @@ _SUFFIXES = {".csv": ",", ".tsv": "\t", ".txt": ","}
 _Row = Mapping[str, Any]
 
 
-def table_source(path: Path, form: ImageFormat = STANDARD) -> Source:
+def table_source(path: Path, form: ImageFormat = STANDARD, *, rules: DivisionRules = NO_RULES) -> Source:
     """Return the images that a table lists, by paths relative to it. Raises ``DataError``."""
-    return source_of_table(path, table_listing(path), form)
+    return source_of_table(path, table_listing(path, rules), form)
 
 
 def source_of_table(path: Path, listing: Listing, form: ImageFormat) -> Source:
@@ -44,19 +48,18 @@ def source_of_table(path: Path, listing: Listing, form: ImageFormat) -> Source:
     return listed_source(path, listing, form, name="table", what="images listed in")
 
 
-def table_listing(path: Path) -> Listing:
+def table_listing(path: Path, rules: DivisionRules = NO_RULES) -> Listing:
     """Return the images that a table lists. Raises ``DataError``."""
-    return _listing(expanded(path).absolute())
+    return _listing(expanded(path).absolute(), rules)
 
 
-def _listing(path: Path) -> Listing:
+def _listing(path: Path, rules: DivisionRules) -> Listing:
     path = _table_in(path) if path.is_dir() else path
     try:
         regular_file(path)
         rows = _rows(path)
-        return _listed(
-            path, rows, _Columns.of(path, list(dict.fromkeys(each for row in rows for each in row)))
-        )
+        columns = _Columns.of(path, list(dict.fromkeys(each for row in rows for each in row)))
+        return _listed(path, rows, columns, rules)
     except FileNotFoundError as error:
         raise DataError(f"there is no file {error.filename or path}") from error
     except OSError as error:
@@ -176,8 +179,9 @@ class _Columns:
         return [f"{used}, not {', '.join(map(repr, self.others))}: remove the others, or rename them"]
 
 
-def _listed(path: Path, rows: Sequence[_Row], columns: _Columns) -> Listing:
+def _listed(path: Path, rows: Sequence[_Row], columns: _Columns, rules: DivisionRules) -> Listing:
     found: dict[Path, tuple[Kind, ImageFile]] = {}
+    by_path: dict[str, _Row] = {}
     missing, repeated = [], 0
     for number, row in enumerate(rows, 1):
         kind, file = _file(path, number, row, columns)
@@ -188,6 +192,7 @@ def _listed(path: Path, rows: Sequence[_Row], columns: _Columns) -> Listing:
             raise DataError(f"{path}: row {number} lists {file.path} again, with another label or split")
         repeated += place in found
         found[place] = kind, file
+        by_path.setdefault(file.path, row)
     if missing:
         more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
         named = ", ".join(missing[:_SHOWN])
@@ -196,7 +201,22 @@ def _listed(path: Path, rows: Sequence[_Row], columns: _Columns) -> Listing:
     if repeated:
         rows_that = counted(repeated, "row lists an image", "rows list an image")
         warnings.append(f"{rows_that} of {path_text(path)} again: each image is used once")
-    return _in_splits(path, list(found.values()), warnings)
+    keys = partial(_named, columns.image, by_path)
+    return _in_splits(path, list(found.values()), warnings, rules, keys)
+
+
+def _named(image: str, rows: Mapping[str, _Row], files: Sequence[ImageFile]) -> Named:
+    """Return the images with the columns of the table."""
+    found = [rows[file.path] for file in files]
+    columns = dict.fromkeys(str(each) for row in found[:1] for each in row)
+    return Named(
+        [_plain(row.get(image)) for row in found],
+        {name: [_plain(row.get(name)) for row in found] for name in columns},
+    )
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None or value != value else str(value).strip()
 
 
 def _file(path: Path, number: int, row: _Row, columns: _Columns) -> tuple[Kind, ImageFile]:
@@ -259,19 +279,37 @@ def _kind(path: Path, number: int, row: _Row, column: str | None) -> Kind:
     return KINDS[value.lower()]
 
 
-def _in_splits(path: Path, files: Sequence[tuple[Kind, ImageFile]], warnings: list[str]) -> Listing:
+def _in_splits(
+    path: Path,
+    files: Sequence[tuple[Kind, ImageFile]],
+    warnings: list[str],
+    rules: DivisionRules,
+    named: Callable[[list[ImageFile]], Named],
+) -> Listing:
     train, test = _by_class(files, "train"), _by_class(files, "test")
     if len(train) < 2:
-        named = f"only the class {next(iter(train))}" if train else "no images"
-        raise DataError(f"{path} has {named} for training; a classifier needs two classes or more")
+        only = f"only the class {next(iter(train))}" if train else "no images"
+        raise DataError(f"{path} has {only} for training; a classifier needs two classes or more")
     unknown = sorted({*test} - {*train})
     if unknown:
         raise DataError(
             f"{path}: the test images have the class {', '.join(unknown)}, which training does not have: "
             "rename it, add training images of it, or remove its rows"
         )
-    count = sum(kind == "validation" for kind, _ in files)
-    if count:
+    given = _by_class(files, "validation")
+    if rules.uses_given:
+        unknown = sorted({*given} - {*train})
+        if unknown:
+            raise DataError(
+                f"{path}: the validation images have the class {', '.join(unknown)}, which training does not "
+                "have"
+            )
+        if given and (absent := sorted({*train} - {*given})):
+            warnings.append(f"the validation images of {path_text(path)} have no {', '.join(absent)}")
+        if not given and rules.validation == "given":
+            raise DataError(f"validation: given, but {path} has no validation images in a column split")
+    elif given:
+        count = len(flat(given))
         images = counted(count, "validation image is", "validation images are")
         warnings.append(f"{images} not used ({path_text(path)}): hpo draws its own (val_fraction)")
     absent = sorted({*train} - {*test}) if test else []
@@ -281,11 +319,17 @@ def _in_splits(path: Path, files: Sequence[tuple[Kind, ImageFile]], warnings: li
         check_class_names(tuple(train))
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    if not test:
-        kept, held_out = hold_out(path.parent, train)
+    if not test and rules.is_plain:
         warnings += too_few_for_test(train)
-        return Listing(path, tuple(train), kept, held_out, True, tuple(warnings))
-    return Listing(path, tuple(train), flat(train), flat(test), False, tuple(warnings))
+    done = divide(
+        train,
+        flat(given) if rules.uses_given else [],
+        flat(test) if test else None,
+        rules,
+        named,
+        lambda: hold_out(path.parent, train),
+    )
+    return listing_of(path, tuple(train), done, warnings)
 
 
 def _by_class(files: Iterable[tuple[Kind, ImageFile]], split: Kind) -> dict[str, list[ImageFile]]:

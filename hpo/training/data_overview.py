@@ -45,7 +45,7 @@ class LookedAt:
         counts = [self.overview.counts["train"][name] for name in self.overview.classes]
         labels = np.repeat(np.arange(len(counts)), counts)
         try:
-            if len(labels):
+            if len(labels) and not self.overview.counts["validation"]:
                 split(labels, self.overview.classes, HYPERPARAMETERS["val_fraction"].default, None, Key(0))
         except DataError as error:
             return f"a study of them would not start: {error}"
@@ -75,10 +75,12 @@ def look_at(what: str) -> LookedAt:
     form, reasons = auto_format({**fields, "image_size": AUTO, "channels": AUTO}, survey, count)
     if isinstance(images, Files):
         listing = images.listing
+        given = listing.division.given
+        of_val = f"{given:,} for validation, " if given else ""
         where = path_text(listing.root)
         origin = (
-            f"images in {where}: {counted(len(listing.train), 'training image')}, "
-            f"{len(listing.test):,} for test"
+            f"images in {where}: {counted(len(listing.train) - listing.division.given, 'training image')}, "
+            f"{of_val}{len(listing.test):,} for test"
         )
         origin += ", held out here" if listing.held_out else ""
         return LookedAt(
@@ -87,7 +89,7 @@ def look_at(what: str) -> LookedAt:
     source = images.source(form)
     width, height = survey.sizes[0]
     native = ImageFormat(height, width, form.channels)
-    overview = overview_of_arrays(source.classes, source.decode, native, form)
+    overview = overview_of_arrays(source.classes, source.decode, native, form, source.division.given)
     return LookedAt(name, root, source.origin, reasons, source.warnings, overview)
 
 

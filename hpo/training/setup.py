@@ -125,7 +125,7 @@ def prepare(
     ``ConfigurationError``, ``DataError`` or ``DeviceError`` if this cannot be trained.
     """
     fractions = configuration.val_fraction, configuration.train_images
-    rows = split(dataset.train_labels, dataset.classes, *fractions, split_key, fold)
+    rows = split(dataset.train_labels, dataset.classes, *fractions, split_key, fold, dataset.division)
     data = make_trial_data(configuration, dataset, rows, device)
     beat()
     sample, _ = _draw(data.train, key / "probe", device)

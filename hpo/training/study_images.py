@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from hpo.config.configuration import Configuration
+from hpo.config.division import NO_RULES, DivisionRules, Validation
 from hpo.config.image_format import AUTO, ImageFormat
 from hpo.config.study import StudySpec
 from hpo.data.auto_format import auto_format
 from hpo.data.datasets import Dataset, RawImages, find_images, load_images, resolve_auto
 from hpo.settings import settings
+from hpo.storage.studies import RegisteredStudy
 from hpo.training.users_images import users_images
 
 
@@ -59,15 +61,26 @@ def load_chosen_images(spec: StudySpec, chosen: ChosenImages) -> Dataset:
     return load_images(chosen.dataset, images, chosen.format, settings())
 
 
-def images_of(name: str, root: str | None) -> RawImages:
+def load_registered_images(study: RegisteredStudy) -> Dataset:
+    """Load the images of a study, with the validation images that it was submitted with."""
+    return load_study_images(as_submitted(study.spec, study), study.dataset, study.format)
+
+
+def as_submitted(spec: StudySpec, study: RegisteredStudy) -> StudySpec:
+    """Return a study that validates on what it was submitted with, whatever its images come with now."""
+    validation: Validation = "given" if study.given_validation else "drawn"
+    return spec.model_copy(update={"validation": validation})
+
+
+def images_of(name: str, root: str | None, rules: DivisionRules = NO_RULES) -> RawImages:
     """Return the images of a data set, or those that a function of the user's own returns."""
     if ":" in name:
-        return users_images(name, root)
-    return find_images(name, Path(root) if root else None, settings())
+        return users_images(name, root, rules)
+    return find_images(name, Path(root) if root else None, settings(), rules)
 
 
 def _images(spec: StudySpec, name: str) -> RawImages:
-    return images_of(name, _setting(spec, "data_root"))
+    return images_of(name, _setting(spec, "data_root"), spec.division)
 
 
 def _setting(spec: StudySpec, field: str) -> Any:

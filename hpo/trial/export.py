@@ -35,7 +35,7 @@ from hpo.storage.engine import reading
 from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
 from hpo.text import counted
 from hpo.training.network_state import load_network_state
-from hpo.training.study_images import load_study_images
+from hpo.training.study_images import load_registered_images
 from hpo.trial.reproduce import Repeat, RepeatedEpoch
 
 Weights = Mapping[str, Tensor]
@@ -272,6 +272,7 @@ class Export:
             dataset=self._dataset.name,
             fingerprint=self._dataset.fingerprint,
             train_images=len(self._split.train),
+            validation=self._dataset.division.kind,
             verdict=trial.verdict,
             device=trial.device,
             processor=attempt.processor,
@@ -284,7 +285,7 @@ class Export:
         )
 
     def _images(self) -> Dataset:
-        dataset = load_study_images(self._study.spec, self._study.dataset, self._study.format)
+        dataset = load_registered_images(self._study)
         if dataset.fingerprint != self._study.fingerprint:
             raise DataError(
                 f"the images of {self.trial.study} have changed since it was created (SHA-256 "
@@ -301,6 +302,7 @@ class Export:
             self.configuration.train_images,
             split_key(Key(self._study.spec.seed)),
             self._stage.fold(self.trial.slot),
+            self._dataset.division,
         )
 
 

@@ -32,7 +32,7 @@ from hpo.training.network_state import network_state
 from hpo.training.precision import Resolved, processor, resolve_precision
 from hpo.training.rehearsal import Rehearsal
 from hpo.training.setup import TrialSetup, prepare
-from hpo.training.study_images import load_study_images
+from hpo.training.study_images import load_registered_images
 from hpo.training.users_metric import UsersMetric
 
 
@@ -157,7 +157,7 @@ class Repeat(StoredTraining):
         super().__init__(url, study, number, device)
         self.configuration = Configuration.stored(self.trial.configuration)
         self.precision = _precision(self._attempt, self.configuration, self.device)
-        self._dataset = load_study_images(self._study.spec, self._study.dataset, self._study.format)
+        self._dataset = load_registered_images(self._study)
         self.epochs = self._stored_epochs()
         if self.epochs == 0:
             raise self._nothing_to_compare()

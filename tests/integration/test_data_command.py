@@ -50,8 +50,8 @@ def test_a_folder_is_told_with_its_faults(pets: Path, capsys: pytest.CaptureFixt
     code, found = ask_json(capsys, "pets", "--sheet", "sheet.png")
     assert code == 2
     assert found["classes"] == [
-        {"name": "cat", "train": 36, "test": 13},
-        {"name": "dog", "train": 10, "test": 3},
+        {"name": "cat", "train": 36, "validation": 0, "test": 13},
+        {"name": "dog", "train": 10, "validation": 0, "test": 3},
     ]
     assert found["sizes"] == [{"width": 48, "height": 40, "images": 62}]
     assert found["format"] == {"image_size": "32x40", "resize": "squeeze", "channels": "3"}

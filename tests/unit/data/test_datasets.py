@@ -134,7 +134,7 @@ def test_a_folder_is_listed_once(
     for name in ("cat", "dog"):
         make_class(tmp_path / "images" / name)
     listed = []
-    monkeypatch.setattr(folder, "list_images", lambda root: listed.append(root) or list_images(root))
+    monkeypatch.setattr(folder, "list_images", lambda root, _: listed.append(root) or list_images(root))
     images = find_images("folder", tmp_path / "images", settings)
     images.survey()
     assert load_images("folder", images, STANDARD, settings).classes == ("cat", "dog")

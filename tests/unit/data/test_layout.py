@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from hpo.config.division import DivisionRules
 from hpo.data.cache import Source
 from hpo.data.folder import FOLDER_HELP, folder_source
 from hpo.data.layout import class_folders, find_layout
 from hpo.errors import DataError
+
+_DRAWN = DivisionRules("drawn")
 
 
 def make(root: Path, *folders: str, images: int = 3) -> Path:
@@ -149,9 +152,16 @@ def test_training_folder_alone_holds_out_test_images(tmp_path: Path, name: str) 
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "Validation", "eval", "val_set", "dev"])
-def test_validation_folder_is_reported_as_unused(tmp_path: Path, name: str) -> None:
+def test_validation_folder_validates(tmp_path: Path, name: str) -> None:
     source = folder_source(make(tmp_path, *in_classes("train", "test", name)))
-    assert counts(source) == "6 train, 6 test"
+    assert counts(source) == "6 train, 6 validation, 6 test"
+    assert (source.count, source.division.given, source.warnings) == (18, 6, ())
+
+
+@pytest.mark.parametrize("name", ["val", "dev"])
+def test_validation_folder_of_validation_drawn_is_unused(tmp_path: Path, name: str) -> None:
+    source = folder_source(make(tmp_path, *in_classes("train", "test", name)), rules=_DRAWN)
+    assert (counts(source), source.division.given) == ("6 train, 6 test", 0)
     assert source.warnings == (
         f"{tmp_path / name} is not used: hpo draws validation images from train (val_fraction). "
         "Move its images into train to train on them",
@@ -159,7 +169,7 @@ def test_validation_folder_is_reported_as_unused(tmp_path: Path, name: str) -> N
 
 
 def test_validation_without_test_folder_may_be_renamed(tmp_path: Path) -> None:
-    (warning,) = folder_source(make(tmp_path, *in_classes("train", "val"))).warnings
+    (warning,) = folder_source(make(tmp_path, *in_classes("train", "val")), rules=_DRAWN).warnings
     assert warning.endswith(", or rename it test to measure the best network on it")
 
 

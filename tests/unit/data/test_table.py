@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hpo.config.division import DivisionRules
 from hpo.data.cache import Source
 from hpo.data.table import table_listing, table_source
 from hpo.errors import DataError
@@ -52,7 +53,10 @@ def test_a_split_column_tells_training_from_test(folder: Path, delimiter: str) -
     words = ["Train"] * 8 + ["test", "Testing", "val", "validation"]
     rows = [delimiter.join((f"{n}.png", "ab"[n % 2], words[n])) for n in range(12)]
     source = table_source(write(folder, delimiter.join(("File_Name", "Class", "Split")), *rows))
-    assert numbers(source) == [list(range(8)), [8, 9]]
+    assert numbers(source) == [[*range(8), 10, 11], [8, 9]]
+    assert source.division.given == 2 and source.warnings == ()
+    source = table_source(folder / "labels.csv", rules=DivisionRules("drawn"))
+    assert numbers(source) == [list(range(8)), [8, 9]] and source.division.given == 0
     (warning,) = source.warnings
     assert warning.startswith("2 validation images are not used ") and "val_fraction" in warning
 

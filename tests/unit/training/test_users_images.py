@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hpo.config.division import NO_RULES
 from hpo.config.image_format import ImageFormat
 from hpo.config.parsing.load import parse_study
 from hpo.errors import ConfigurationError
@@ -152,7 +153,7 @@ def test_pictures_of_any_mode_are_converted_as_files_are(mode: str, value: int) 
     [
         ("unlabeled", "the label of image 0 is '0', not a whole number from 0"),
         ("wrong_images", "image 0 is a str, not a PIL image, tensor or array"),
-        ("numbers", "returned int: return a torch Dataset, a pair of them"),
+        ("numbers", "returned int: return a torch Dataset, two or three of them"),
         ("nothing", "returned None: return a torch Dataset"),
         ("keys", "returned a mapping of images: use the names train_images, train_labels"),
         ("fails", "when called, raised RuntimeError: the disk is not mounted"),
@@ -202,4 +203,4 @@ def test_the_function_is_called_once_for_a_new_study(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(study_images, "images_of", lambda *which: calls.append(which) or images_of(*which))
     spec = parse_study("study: mine\ntrials: 1\nfixed: {dataset: 'mine_images:arrays'}\n", "mine.yaml")
     load_chosen_images(spec, choose_images(spec))
-    assert calls == [("mine_images:arrays", None)]
+    assert calls == [("mine_images:arrays", None, NO_RULES)]
