@@ -63,6 +63,7 @@ OptimizerName = Literal["sgd", "adagrad", "rmsprop", "adam", "adamw"]
 Schedule = Literal["constant", "step", "exponential", "inverse_time", "cosine", "one_cycle", "triangular"]
 Sampling = Literal["shuffled", "balanced"]
 ClassWeights = Literal["none", "balanced"]
+WeightAverage = Literal["none", "lookahead", "swa"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 Condition = Mapping[str, tuple[Any, ...]]
@@ -273,6 +274,33 @@ class Configuration(BaseModel):
     )
     peak_position: float = _hyper(
         0.23, "when lr is at its peak, as a share of the steps", {"schedule": ("triangular",)}, ge=0, le=1
+    )
+    weight_average: WeightAverage = _hyper(
+        "none",
+        "average weights over steps and continue from there (lookahead), or over the last epochs (swa)",
+    )
+    lookahead_start: float = _hyper(
+        0.3, "share of the epochs before the first average", {"weight_average": ("lookahead",)}, ge=0, lt=1
+    )
+    lookahead_steps: int = _hyper(
+        5, "steps from one average to the next", {"weight_average": ("lookahead",)}, ge=1
+    )
+    lookahead_decay: float = _hyper(
+        0.95,
+        "share of the average that each step keeps at the end",
+        {"weight_average": ("lookahead",)},
+        ge=0,
+        lt=1,
+    )
+    lookahead_power: float = _hyper(
+        3.0, "power of the progress with which that share rises", {"weight_average": ("lookahead",)}, ge=0
+    )
+    swa_start: float = _hyper(
+        0.75,
+        "share of the epochs before the first that is averaged",
+        {"weight_average": ("swa",)},
+        ge=0,
+        lt=1,
     )
     gradient_clip: float | None = _hyper(
         None, "maximum global L2 norm of the gradient; empty for no limit", gt=0

@@ -26,7 +26,15 @@ from hpo.data.images import DecodedImage, decode_images
 from hpo.data.layout import LayoutError, class_folders, find_layout, given_validation, shared_subfolders
 from hpo.data.progress import progress_bar
 from hpo.data.survey import ClassSurvey, SharedImages, Survey
-from hpo.data.walk import broken_link, is_image, is_passed_over, left_out_sentence, unpack, walk_images
+from hpo.data.walk import (
+    broken_link,
+    is_folder,
+    is_image,
+    is_passed_over,
+    left_out_sentence,
+    unpack,
+    walk_images,
+)
 from hpo.errors import DataError
 from hpo.files import path_text
 from hpo.limits import available_cores
@@ -201,7 +209,7 @@ def _below(path: str, roots: Sequence[str]) -> str:
 
 def _has_labels(test: Path, classes: Mapping[str, Path]) -> bool:
     """Return whether test images are in folders of classes: those of competitions come without labels."""
-    names = [entry.name for entry in os.scandir(test) if entry.is_dir() and not is_passed_over(entry.name)]
+    names = [entry.name for entry in os.scandir(test) if is_folder(entry) and not is_passed_over(entry.name)]
     known = {each.casefold() for each in classes}
     return len(names) > 1 or any(composed(each).casefold() in known for each in names)
 
@@ -241,7 +249,7 @@ def _scan(folder: Path, class_name: str, left_out: Counter[str]) -> Iterator[Ima
     for entry in walk_images(folder, left_out):
         try:
             status = entry.stat()
-        except FileNotFoundError:
+        except OSError:  # gone, back to itself, or not to be read
             if not entry.is_symlink():
                 raise
             yield ImageFile(entry.path, class_name, 0, 0)
@@ -369,7 +377,7 @@ class _Part:
 
 
 def _damage_report(damaged: list[str]) -> str:
-    more = f"\n  and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
+    more = f"\n  and {len(damaged) - _SHOWN} more: hpo data --json lists all" if len(damaged) > _SHOWN else ""
     listing = "".join(f"\n  {line}" for line in damaged[:_SHOWN])
     images = counted(len(damaged), "image cannot", "images cannot")
     return f"{images} be used; repair or remove {'it' if len(damaged) == 1 else 'them'}:{listing}{more}"

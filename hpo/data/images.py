@@ -6,9 +6,9 @@ import logging
 import re
 import stat
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -77,7 +77,7 @@ _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
 def measure(path: Path) -> ImageHeader | None:
     """Read what the header of an image says; None for a file that cannot be read."""
     try:
-        with warnings.catch_warnings(), open_image(path) as image:
+        with open_image(path) as image:
             turn, _ = _orientation(image)
             width, height = image.size
             size = (height, width) if turn in _SIDEWAYS else (width, height)
@@ -112,10 +112,17 @@ def is_colored(pixels: Bytes) -> bool:
     return bool((pixels.max(2).astype(np.int16) - pixels.min(2)).max() > _TINT)
 
 
+@contextmanager
+def silent_pillow() -> Iterator[None]:
+    """Hide Pillow's warnings: what matters is a reason or a remark. Use it around threads, not in them."""
+    with warnings.catch_warnings():  # filters belong to the whole process
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
 def decode_images(paths: Iterable[Path], pool: Executor, form: ImageFormat) -> list[DecodedImage | str]:
     """Decode images in parallel; one that cannot be used becomes the reason."""
-    with warnings.catch_warnings():  # around the threads: filters belong to the whole process
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters is a reason or a remark
+    with silent_pillow():
         return list(pool.map(partial(decode_or_reason, form=form), paths))
 
 

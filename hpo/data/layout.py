@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from hpo.config.division import DivisionRules
 from hpo.data.class_names import CONTROL, composed
-from hpo.data.walk import is_image, is_passed_over, walk_images
+from hpo.data.walk import is_folder, is_image, is_passed_over, walk_images
 from hpo.files import is_utf8, path_text
 from hpo.text import counted
 
@@ -186,7 +186,7 @@ def _has_images(folder: Path) -> bool:
 
 def _folders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not is_passed_over(entry.name) and entry.is_dir())
+        return sorted(entry.name for entry in entries if not is_passed_over(entry.name) and is_folder(entry))
 
 
 def _splits(names: Iterable[str]) -> Splits:

@@ -16,7 +16,7 @@ from hpo.config.image_format import ImageFormat
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels
 from hpo.data.duplicates import Duplicates, Pair, SeenImage, Split
 from hpo.data.folder import ImageFile, Listing
-from hpo.data.images import decode_images, open_image
+from hpo.data.images import decode_images, open_image, silent_pillow
 from hpo.data.progress import progress_bar
 from hpo.data.survey import Survey
 from hpo.files import path_text
@@ -97,6 +97,7 @@ def overview_of_files(root: Path, listing: Listing, form: ImageFormat) -> Overvi
     total = len(listing.train) + len(listing.test)
     with (
         progress_bar(f"reading images of {path_text(root)} ({total:,})", total) as advance,
+        silent_pillow(),
         ThreadPoolExecutor(available_cores()) as pool,
     ):
         for split, files in _splits(listing):

@@ -78,12 +78,22 @@ def _walk(
         for entry in entries:
             if is_passed_over(entry.name):
                 continue
-            if entry.is_dir():
+            if is_folder(entry):
                 yield from _walk(entry.path, left_out, above | {here})
             elif is_image(entry.name):
                 yield entry
             else:
                 left_out[_suffix(entry.name)] += 1
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder, or a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False
 
 
 def _suffix(name: str) -> str:
@@ -94,6 +104,11 @@ def broken_link(path: Path | str) -> str:
     """Return the target of a link if it does not exist, in words; an empty text for anything else."""
     if not os.path.islink(path) or os.path.exists(path):  # noqa: PTH110, PTH114 - takes both types
         return ""
+    try:
+        os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "is a link that leads back to itself"
     target = os.readlink(path)  # noqa: PTH115
     if os.path.lexists(os.path.join(os.path.dirname(path), target)):  # noqa: PTH118, PTH120 - another link
         target = os.path.realpath(path)

@@ -25,6 +25,7 @@ from hpo.data.images import (
     has_color,
     measure,
 )
+from tests.helpers.odd_images import tiff
 
 RAMP = np.tile(np.arange(32, dtype=np.uint8) * 8, (32, 1))
 """Gray levels from 0 on the left to 248 on the right."""
@@ -125,27 +126,6 @@ def test_a_declared_range_of_12_bits_is_altered(tmp_path: Path) -> None:
     path = tmp_path / "image.pgm"
     path.write_bytes(b"P5 32 32 4095\n" + (RAMP.astype(np.uint16) * 16).astype(">u2").tobytes())
     assert np.abs(used(path).pixels.astype(int) - RAMP).max() <= 1
-
-
-def tiff(bits: int, sample_format: int, photometric: int, values: npt.NDArray[Any]) -> bytes:
-    """Return a TIFF file of 32 x 32 values (channels last), written by hand."""
-    channels = values.shape[2] if values.ndim == 3 else 1
-    depths = struct.pack(f"<{channels}H", *[bits] * channels)
-    data_at = 8 + 2 + 10 * 12 + 4 + 8
-    tags = {
-        256: (4, 1, 32), 257: (4, 1, 32), 258: (3, channels, bits if channels == 1 else data_at - 8),
-        259: (3, 1, 1), 262: (3, 1, photometric), 273: (4, 1, data_at), 277: (3, 1, channels),
-        278: (4, 1, 32), 279: (4, 1, values.nbytes), 339: (3, 1, sample_format),
-    }  # fmt: skip
-    listed = b"".join(struct.pack("<HHII", tag, *tags[tag]) for tag in sorted(tags))
-    return (
-        b"II*\0"
-        + struct.pack("<IH", 8, len(tags))
-        + listed
-        + bytes(4)
-        + depths.ljust(8, b"\0")
-        + values.tobytes()
-    )
 
 
 def test_gray_values_whose_zero_is_white_are_inverted(tmp_path: Path) -> None:
