@@ -99,5 +99,5 @@ def test_values_are_shown_as_yaml() -> None:
 
 
 def test_conditions_are_shown_in_words() -> None:
-    assert when_text("momentum") == "optimizer: sgd, rmsprop"
+    assert when_text("momentum") == "optimizer: sgd, rmsprop, muon"
     assert when_text("lr") == ""

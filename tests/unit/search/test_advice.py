@@ -51,6 +51,7 @@ def test_given_values_without_effect_or_outside_the_space_are_reported() -> None
         {"lr": {"log": [1e-3, 1]}}, fixed={"optimizer": "adam", "momentum": 0.5}, first=[{"lr": 3.0}]
     )
     assert list(notes(spec)) == [
-        "fixed: momentum has no effect with optimizer adam: leave it out, or set optimizer to sgd or rmsprop",
+        "fixed: momentum has no effect with optimizer adam: leave it out, or set optimizer to sgd or rmsprop "
+        "or muon",
         "first: lr 3 is outside of the study's space (log 1e-3 to 1)",
     ]

@@ -94,7 +94,7 @@ def test_nothing_is_concluded_from_a_value_that_cannot_be_read() -> None:
         "4: epochs: 'x' is not a whole number"
     ]
     assert mistakes(study("optimizer: sdg", "lr: {log: [1e-3, 1], when: {optimizer: adam}}")) == [
-        "3: optimizer: 'sdg' is not one of: sgd, adagrad, rmsprop, adam, adamw (did you mean sgd?)"
+        "3: optimizer: 'sdg' is not one of: sgd, adagrad, rmsprop, adam, adamw, muon (did you mean sgd?)"
     ]
 
 

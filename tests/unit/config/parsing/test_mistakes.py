@@ -178,7 +178,7 @@ def study(fixed: str = "", space: str = "", top: str = "") -> str:
         (study(space="lr: {log: [1e-3, 1], when: {optimiser: sgd}}"),
          "4: lr: when: unknown hyperparameter 'optimiser' (did you mean optimizer?)"),
         (study(space="lr: {log: [1e-3, 1], when: {optimizer: sdg}}"),
-         "4: lr: when: optimizer: 'sdg' is not one of: sgd, adagrad, rmsprop, adam, adamw (did you mean sgd?)"),
+         "4: lr: when: optimizer: 'sdg' is not one of: sgd, adagrad, rmsprop, adam, adamw, muon (did you mean sgd?)"),
         (study(space="beta1: {uniform: [0, 0.9], when: {optimizer: [adam, adamw]}}"),
          "4: beta1: is never drawn: optimizer is never adam or adamw in this study (optimizer is not set, so it is sgd)"),
         (study("optimizer: adagrad", "momentum: {uniform: [0, 0.9], when: {optimizer: sgd}}"),
