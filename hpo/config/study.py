@@ -15,6 +15,7 @@ from hpo.config.objective import METRIC_PATTERN, SHORT_NAMES, Direction, Objecti
 from hpo.config.own_training import TRAINER_PATTERN, TrainerKind, TrialLimits
 from hpo.config.space import Distribution
 from hpo.config.thresholds import Thresholds
+from hpo.config.tradeoff import Limit, Tradeoff, direction_of
 from hpo.errors import ConfigurationError
 
 STAGE_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -164,6 +165,23 @@ class StudySpec(BaseModel):
         description="whether higher values of the objective are better (maximize) or lower ones (minimize); "
         "empty for what its name says, such as minimize for val_loss",
     )
+    tradeoff: str | None = Field(
+        default=None,
+        description="a second objective, whose trade-offs with the first are shown: parameters, "
+        "milliseconds (to classify an image), images_per_second (of training), or a metric that your own "
+        "training reports",
+        pattern=METRIC_PATTERN.pattern,
+    )
+    tradeoff_direction: Direction | None = Field(
+        default=None,
+        description="whether higher values of the tradeoff are better (maximize) or lower ones (minimize); "
+        "empty for what its name says",
+    )
+    limit: dict[str, float] = Field(
+        default_factory=dict,
+        description="the most that a trial may have of a quantity, the least of images_per_second, such as "
+        "{milliseconds: 5}: a trial beyond it is never the best one",
+    )
     trials: int = Field(
         description="number of configurations to try; left out if there are stages", ge=1, le=1_000_000
     )
@@ -271,6 +289,30 @@ class StudySpec(BaseModel):
     def goal(self) -> Objective:
         """The objective with its direction."""
         return Objective(self.objective, self.direction or natural_direction(self.objective) or "maximize")
+
+    @property
+    def second_goal(self) -> Tradeoff | None:
+        """The quantity that is traded for the objective: that of ``tradeoff``, else that of the limit."""
+        quantity = self.tradeoff or next(iter(self.limit), None)
+        return None if quantity is None else self._tradeoff(quantity)
+
+    @property
+    def quantity_limits(self) -> tuple[Limit, ...]:
+        """The limits on what a trial has, such as parameters."""
+        return tuple(Limit(self._tradeoff(name), amount) for name, amount in self.limit.items())
+
+    @property
+    def within(self) -> str:
+        """What sentences about the best trials add: `` within the limit``, or nothing without one."""
+        return " within the limit" if self.limit else ""
+
+    def measures(self, quantity: str) -> bool:
+        """Return whether a quantity is the second objective or limited."""
+        return quantity == self.tradeoff or quantity in self.limit
+
+    def _tradeoff(self, quantity: str) -> Tradeoff:
+        given = self.tradeoff_direction if quantity == self.tradeoff else None
+        return Tradeoff(quantity, direction_of(quantity, given) or "minimize")
 
     @property
     def trial_costs(self) -> tuple[tuple[int, float], ...]:
