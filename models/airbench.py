@@ -1,8 +1,8 @@
-"""The network of Jordan 2024 (94% on CIFAR-10 in 3.29 Seconds on a Single GPU), for short trainings.
+"""The networks of Jordan 2024 (94% on CIFAR-10 in 3.29 Seconds on a Single GPU), for short trainings.
 
 Pooling comes right after the first convolution of a stage, so that normalization and activation see a quarter
-of the places, and most of the arithmetic is done in wide layers on small maps. His first layer, patches
-whitened by fixed weights, is an ordinary convolution here, and features are not scaled before the classifier.
+of the places, and most of the arithmetic is done in wide layers on small maps. The first layer is his with
+``stem: whitened``, else an ordinary convolution of the same shape; ``output_scale`` scales the logits as his.
 """
 
 from __future__ import annotations
@@ -12,30 +12,47 @@ from torch import nn
 from .activations import filters_per_channel
 from .layers import Network, Shape, conv_block, finish, head, named, refuse_smaller, stage, stem
 from .options import NetworkOptions
+from .resnet import Residual
 
-CONVOLUTIONS = 7
+DEPTHS = {7: 2, 10: 3}
+"""Convolutions in all, and of each stage. The third ones are under a shortcut, as published for 96 %."""
 PATCH_FILTERS = 24  # twice the numbers of a 2 x 2 patch in three colors
 MULTIPLES = (1, 3, 4)
-"""Channels of the stages over the width. Published: 64, 256, 256 channels, and 128, 384, 384 for 95 %."""
+"""Channels of the stages over the width: 128, 384 and 512 channels are published for 96 %."""
+MULTIPLES_94 = (1, 4, 4)
+"""64, 256 and 256 channels are published for 94 %."""
 
 
 def airbench(options: NetworkOptions, *, in_shape: Shape = (3, 32, 32), classes: int) -> Network:
-    """A 2 x 2 convolution, 3 stages of two 3 x 3 ones, the maximum of each last map, a classifier."""
-    if options.depth not in (None, CONVOLUTIONS):
-        raise ValueError(f"airbench has {CONVOLUTIONS} convolutions, not {options.depth}")
+    """A 2 x 2 convolution, 3 stages of two or three 3 x 3 ones, the maxima of the last maps, a classifier."""
+    return _airbench(options, in_shape, classes, MULTIPLES)
+
+
+def airbench94(options: NetworkOptions, *, in_shape: Shape = (3, 32, 32), classes: int) -> Network:
+    """The same with the widths of the smallest published network."""
+    return _airbench(options, in_shape, classes, MULTIPLES_94)
+
+
+def _airbench(options: NetworkOptions, in_shape: Shape, classes: int, multiples: tuple[int, ...]) -> Network:
+    depth = options.depth or min(DEPTHS)
+    if depth not in DEPTHS:
+        raise ValueError(f"airbench has {' or '.join(map(str, DEPTHS))} convolutions, not {depth}")
     refuse_smaller(in_shape, 9, "three poolings after its first convolution")
-    layers, (channels, _, _) = stem(options, in_shape)
-    layers["conv1"] = _patches(options, channels)
-    inputs = PATCH_FILTERS
-    for number, multiple in enumerate(MULTIPLES, 1):
+    layers, (channels, _, _) = stem(options, in_shape, keep_size=False)
+    inputs = channels
+    if options.stem == "plain":
+        layers["conv1"] = _patches(options, channels)
+        inputs = PATCH_FILTERS
+    first = 2
+    for number, multiple in enumerate(multiples, 1):
         outputs = multiple * options.width
-        first = 2 * number
-        row = {
-            f"conv{first}": _pooled(options, inputs, outputs),
-            f"conv{first + 1}": conv_block(options, outputs, outputs),
-        }
+        row: dict[str, nn.Module] = {f"conv{first}": _pooled(options, inputs, outputs)}
+        if DEPTHS[depth] == 2:
+            row[f"conv{first + 1}"] = conv_block(options, outputs, outputs)
+        else:
+            row[f"residual{first + 1}"] = Residual(options, outputs, outputs)
         layers[f"stage{number}"] = stage(options, row, pool=None)
-        inputs = outputs
+        inputs, first = outputs, first + DEPTHS[depth]
     layers["pool"] = nn.AdaptiveMaxPool2d(1)
     return Network({**layers, "head": head(options, inputs, [], classes)})
 

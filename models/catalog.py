@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .airbench import airbench
+from .airbench import airbench, airbench94
 from .convnet import convnet
 from .fitnet import fitnet
 from .layers import Network, Shape
@@ -26,5 +26,6 @@ MODELS: dict[str, Builder] = {
     "resnet": resnet,
     "fitnet": fitnet,
     "airbench": airbench,
+    "airbench94": airbench94,
     "mlp": mlp,
 }

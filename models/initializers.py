@@ -12,13 +12,16 @@ he                    variance gain^2 / n, the gain fits the activation      He 
 lecun                 variance 1 / n                                         LeCun et al. 1998
 orthogonal            gain * a (semi-)orthogonal matrix                      Saxe et al. 2013
 lsuv                  orthonormal, then outputs scaled to variance 1         Mishkin & Matas 2015
+dirac                 the first filters pass their channel on; others and    Jordan 2024
+                      dense layers uniform, variance 1 / (3 n)               (torch's default)
 ====================  =====================================================  =============================
 
 Biases start at 0, scales of normalizations at 1 (also the last one of a residual branch), shifts at 0. The
 classifier is followed by no activation and should begin with near-equal probabilities: for xavier, he, lecun,
 orthogonal and lsuv it is drawn with gain 1 and then made ten times smaller, so that logits have a standard
 deviation of about 0.1 on features of size 1 and the loss starts within about 0.01 of ln(classes). The bad
-examples and gaussian apply to the classifier unchanged.
+examples and gaussian apply to the classifier unchanged. An ``output_scale`` s makes the classifier 10 s times
+smaller instead, but not larger, so that the logits start the same. Whitened patches keep their filters.
 """
 
 from __future__ import annotations
@@ -84,7 +87,8 @@ def _classifier(shape: torch.Size, options: NetworkOptions, generator: torch.Gen
     law = INITIALIZERS[options.initializer]
     if options.initializer in UNSCALED:
         return law(shape, options, generator)
-    return CLASSIFIER_SCALE * law(shape, replace(options, activation="linear"), generator)
+    scale = min(1.0, CLASSIFIER_SCALE / options.output_scale)
+    return scale * law(shape, replace(options, activation="linear"), generator)
 
 
 def fans(shape: torch.Size) -> tuple[int, int]:
@@ -125,6 +129,16 @@ def _orthogonal(shape: torch.Size, options: NetworkOptions, generator: torch.Gen
     return gain(options) * _orthonormal(shape, options, generator)
 
 
+def _dirac(shape: torch.Size, options: NetworkOptions, generator: torch.Generator) -> Tensor:
+    """A partial identity: with k or more filters of k channels, the first k are the identity."""
+    weight = _drawn(
+        shape, 1 / math.sqrt(3 * fans(shape)[0]), replace(options, init_distribution="uniform"), generator
+    )
+    if len(shape) > 2:
+        nn.init.dirac_(weight[: shape[1]])
+    return weight
+
+
 INITIALIZERS: dict[str, Law] = {
     "zeros": lambda shape, options, generator: torch.zeros(shape),
     "constant": lambda shape, options, generator: torch.full(shape, options.init_constant),
@@ -135,6 +149,7 @@ INITIALIZERS: dict[str, Law] = {
     "lecun": _lecun,
     "orthogonal": _orthogonal,
     "lsuv": _orthonormal,
+    "dirac": _dirac,
 }
 UNSCALED = ("zeros", "constant", "small_gaussian", "gaussian")
 """Initializers that treat the classifier like every other layer."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .activations import ACTIVATIONS, filters_per_channel
 from .options import NetworkOptions
+from .whitening import WhitenedPatches, filter_count
 
 Shape = tuple[int, int, int]
 
@@ -60,7 +61,11 @@ def finish(options: NetworkOptions, filters: int, outputs: int, *, spatial: bool
 
 def norm(options: NetworkOptions, channels: int, *, spatial: bool) -> nn.Module:
     """Return the chosen normalization of (B, C, H, W), or of (B, C) if not ``spatial``."""
-    return NORMS[options.norm](options, channels, spatial)
+    layer = NORMS[options.norm](options, channels, spatial)
+    if options.norm_scale == "frozen":
+        del layer.weight
+        layer.register_buffer("weight", torch.ones(channels))
+    return layer
 
 
 def _batch_norm(options: NetworkOptions, channels: int, spatial: bool) -> nn.Module:
@@ -89,19 +94,44 @@ def group_count(channels: int, most: int) -> int:
     return next(groups for groups in range(min(most, channels), 0, -1) if channels % groups == 0)
 
 
-def stem(options: NetworkOptions, in_shape: Shape, stages: int = 3) -> tuple[dict[str, nn.Module], Shape]:
-    """Return strided convolutions that halve large images before the first stage, and the shape behind them.
+def stem(
+    options: NetworkOptions, in_shape: Shape, stages: int = 3, *, keep_size: bool = True
+) -> tuple[dict[str, nn.Module], Shape]:
+    """Return the layers before the first stage, and the shape behind them: whitened patches, and halvings.
 
-    Images below 64 pixels need none; of larger ones, the first of three ``stages`` sees 32 to 63 pixels, so
-    that the last maps and the classifier do not grow with the image. Each further stage halves once itself.
+    Strided convolutions halve large images. Those below 64 pixels need none; of larger ones, the first of
+    three ``stages`` sees 32 to 63 pixels, so that the last maps and the classifier do not grow with them.
+    Each further stage halves once itself. Whitened patches lose a row and a column unless ``keep_size``.
     """
     channels, height, width = in_shape
     layers: dict[str, nn.Module] = {}
     halvings = (min(height, width) // 32).bit_length() - 1
+    if options.stem == "whitened":
+        layers["whiten"], channels = _whitened(options, channels, keep_size)
+        height, width = (height, width) if keep_size else (height - 1, width - 1)
     for number in range(1, halvings - max(0, stages - 3) + 1):
         layers[f"stem{number}"] = conv_block(options, channels, options.width, stride=2)
         channels, height, width = options.width, (height + 1) // 2, (width + 1) // 2
     return layers, (channels, height, width)
+
+
+def _whitened(options: NetworkOptions, channels: int, keep_size: bool) -> tuple[nn.Module, int]:
+    """Return the layer of whitened patches with its activation, and the number of channels behind it."""
+    filters, pieces = filter_count(channels), filters_per_channel(options)
+    if filters % pieces:
+        raise ValueError(
+            f"stem: whitened has {filters} filters, of which maxout cannot make groups of {pieces}: use "
+            "another maxout_pieces"
+        )
+    patches = WhitenedPatches(
+        channels,
+        options.stem_epsilon,
+        trained=options.stem_frozen_share < 1,
+        bias=options.stem_bias_share > 0,
+        keep_size=keep_size,
+    )
+    activation = ACTIVATIONS[options.activation](options, filters // pieces)
+    return named({"patches": patches, "activation": activation}), filters // pieces
 
 
 def refuse_smaller(in_shape: Shape, least: int, why: str) -> None:
@@ -151,14 +181,23 @@ class Classifier(nn.Linear):
     """The last layer, in fp32 also where the rest trains in bf16.
 
     With 8 bits of precision, logits between 4 and 8 are multiples of 1/32: too coarse for the loss of them.
+    ``scale`` multiplies the logits.
     """
+
+    def __init__(self, inputs: int, classes: int, scale: float = 1.0) -> None:
+        super().__init__(inputs, classes)
+        self.scale = scale
 
     def forward(self, input: Tensor) -> Tensor:
         """Features (B, inputs) in any format; logits (B, classes) in the weights' own."""
         if not torch.is_autocast_enabled(input.device.type):
-            return super().forward(input)
+            return self._logits(input)
         with torch.autocast(input.device.type, enabled=False):
-            return super().forward(input.to(self.weight.dtype))
+            return self._logits(input.to(self.weight.dtype))
+
+    def _logits(self, features: Tensor) -> Tensor:
+        logits = super().forward(features)
+        return logits if self.scale == 1 else logits * self.scale
 
 
 def head(
@@ -174,5 +213,5 @@ def head(
         if rate:
             layers[f"dropout{number}"] = nn.Dropout(rate)
         inputs = units
-    layers["classifier"] = Classifier(inputs, classes)
+    layers["classifier"] = Classifier(inputs, classes, options.output_scale)
     return named(layers)

@@ -14,6 +14,8 @@ UNITS_PER_WIDTH = 16
 
 def mlp(options: NetworkOptions, *, in_shape: Shape = (3, 32, 32), classes: int) -> Network:
     """``depth`` hidden layers of 16 * width units on the pixels."""
+    if options.stem != "plain":
+        raise ValueError(f"mlp has no convolutions, so no stem: {options.stem}")
     hidden = [UNITS_PER_WIDTH * options.width] * (options.depth or DEFAULT_DEPTH)
     return perceptron(options, inputs=math.prod(in_shape), hidden=hidden, classes=classes)
 

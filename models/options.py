@@ -27,3 +27,9 @@ class NetworkOptions:
     norm_groups: int = 8
     dropout: float = 0.0
     dropout_kind: str = "plain"
+    stem: str = "plain"
+    stem_epsilon: float = 5e-4
+    stem_frozen_share: float = 1.0
+    stem_bias_share: float = 0.3
+    norm_scale: str = "trained"
+    output_scale: float = 1.0

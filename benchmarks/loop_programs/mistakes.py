@@ -37,6 +37,9 @@ MISTAKES: dict[str, Mistake] = {
     "dropout_too_high": Mistake(("over_regularized",)),
     "schedule_per_batch": Mistake(("schedule", "lr_too_low"), ("fix_schedule",)),
     "schedule_to_zero": Mistake(("schedule", "lr_too_low"), ("fix_schedule",)),
+    "sum_reduction": Mistake(
+        ("lr_too_high", "exploding_gradients", "exploding_loss", "wrong_loss"), ("use_mean_reduction",)
+    ),
     "exploding_gradients": Mistake(("exploding_gradients", "lr_too_high"), ("clip_gradients",)),
     # the network
     "zero_init": Mistake(("symmetric_units", "bad_init"), ("fix_bias", "fix_init")),
@@ -44,6 +47,9 @@ MISTAKES: dict[str, Mistake] = {
     "dead_biases": Mistake(("dead_units", "bad_init"), ("fix_bias",)),
     "saturated": Mistake(("saturated_units", "vanishing_gradients", "bad_init")),
     "ignores_input": Mistake(("ignores_input",)),
+    "collapse": Mistake(("ignores_input", "wrong_loss", "not_learning")),
+    "too_small": Mistake(("underfitting", "not_learning")),
+    "own_gradient": Mistake(("wrong_gradient", "detached", "vanishing_gradients")),
     # modes
     "always_eval": Mistake(("eval_mode",), ("call_train",)),
     "validates_in_training_mode": Mistake(
@@ -59,6 +65,10 @@ MISTAKES: dict[str, Mistake] = {
     "broadcast": Mistake(("wrong_loss",), ("fix_shapes",)),
     "wrong_sign": Mistake(("wrong_loss",), ("fix_loss_sign",)),
     "wrong_target": Mistake(("wrong_loss", "labels_do_not_match"), ("fix_labels",)),
+    "exp_twice": Mistake(("wrong_loss", "exploding_loss"), ("remove_output_activation",)),
+    "bounded_logits": Mistake(("wrong_loss", "softmax_twice", "underfitting", "lr_too_low")),
+    "penalty_too_heavy": Mistake(("over_regularized", "wrong_loss", "ignores_input")),
+    "shifted_twice": Mistake(("wrong_loss", "labels_do_not_match"), ("fix_labels",)),
     "no_log": Mistake(("wrong_loss", "softmax_twice"), ("use_cross_entropy",)),
     "not_a_scalar": Mistake(("wrong_loss", "error"), ("use_mean_reduction",)),
     "nan_at_first": Mistake(("wrong_loss", "exploding_loss", "error")),
@@ -80,4 +90,9 @@ MISTAKES: dict[str, Mistake] = {
     "augments_alike": Mistake(("augmentation",), ("seed_workers",)),
     "few_examples": Mistake(("overfitting",)),
     "one_class": Mistake(("class_imbalance",), ("rebalance",)),
+    "target_not_scaled": Mistake(
+        ("input_scale", "exploding_loss", "lr_too_low", "underfitting", "wrong_loss"), ("scale_input",)
+    ),
+    "few_validation_examples": Mistake(("few_validation_images",)),
+    "small_batches": Mistake(("batch_size", "norm_statistics")),
 }

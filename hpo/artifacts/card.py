@@ -12,6 +12,7 @@ from hpo.checks.causes import is_blame
 from hpo.config.configuration import Configuration
 from hpo.config.fields import setting
 from hpo.text import counted, markdown
+from hpo.training.views import views_name
 
 MeasuredOn = Literal["val", "test"]
 """The split that a trial's value was measured on."""
@@ -49,6 +50,8 @@ class CardFacts:
     package_versions: Mapping[str, str]
     retrained: bool
     """Whether its weights had not been saved, and were trained again to the same curve."""
+    validation: str
+    """What decides which images validate: drawn, given, groups or order."""
     no_program: str
     """Why there is no torch.export program; empty if there is one."""
 
@@ -57,7 +60,7 @@ def card(facts: CardFacts, configuration: Configuration, labels: tuple[str, ...]
     """Return the text of README.md."""
     sections = (
         _head(facts, configuration, labels),
-        _accuracy(facts, measured),
+        _accuracy(facts, measured, int(configuration.eval_views)),
         _use(facts, configuration, labels),
         _data(facts, configuration, measured),
         _settings(facts, configuration),
@@ -77,7 +80,7 @@ An image classifier: {model}{size}, for images of {configuration.image_format.te
 ({markdown(", ".join(labels))})."""
 
 
-def _accuracy(facts: CardFacts, measured: Measured) -> str:
+def _accuracy(facts: CardFacts, measured: Measured, views: int) -> str:
     low, high = measured.interval
     split = _SPLITS[facts.measured_on]
     lines = [
@@ -87,6 +90,7 @@ def _accuracy(facts: CardFacts, measured: Measured) -> str:
         "|---|---:|---:|---|",
         f"| {split} split | {measured.images:,} | {measured.accuracy:.4f} | {low:.4f} to {high:.4f} |",
         "",
+        *_over_views(measured, views),
         "Measured with the files of this folder, in single precision, at export." + _recorded(facts),
         *_caveats(facts),
         "",
@@ -95,6 +99,16 @@ def _accuracy(facts: CardFacts, measured: Measured) -> str:
         *(f"| {markdown(label)} | {_share(share)} |" for label, share in measured.per_class.items()),
     ]
     return "\n".join(lines)
+
+
+def _over_views(measured: Measured, views: int) -> list[str]:
+    if measured.over_views is None:
+        return []
+    return [
+        f"With predictions averaged over {views} mirrored and shifted copies of each image: "
+        f"{measured.over_views:.4f}. `hpo predict` does not average.",
+        "",
+    ]
 
 
 def _recorded(facts: CardFacts) -> str:
@@ -174,12 +188,11 @@ probabilities = program(images).softmax(1)     # {shape} uint8, N of any size, o
 
 def _data(facts: CardFacts, configuration: Configuration, measured: Measured) -> str:
     held_out = f"test: all {counted(measured.images, 'image')} of its test split; nothing was chosen by them"
-    if facts.measured_on == "val":
-        held_out = (
-            f"validation: {counted(measured.images, 'other image')} of its training split, "
-            "stratified by class, drawn "
-            f"at random\n  from the study's seed ({facts.seed})"
-        )
+    if facts.measured_on == "val" and facts.validation == "given":
+        held_out = f"validation: {counted(measured.images, 'image')}, its own validation split"
+    elif facts.measured_on == "val":
+        held_out = f"validation: {counted(measured.images, 'other image')} of its training split, "
+        held_out += _HELD_OUT[facts.validation].format(seed=facts.seed)
     return f"""## Data
 
 - data set: {facts.dataset}; SHA-256 of its classes, labels and pixels `{facts.fingerprint}`
@@ -187,6 +200,13 @@ def _data(facts: CardFacts, configuration: Configuration, measured: Measured) ->
 - {held_out}
 - preprocessing: {configuration.preprocessing}, fitted to the training images
 - augmentation while training: {configuration.augmentation}"""
+
+
+_HELD_OUT = {
+    "drawn": "stratified by class, drawn at random\n  from the study's seed ({seed})",
+    "groups": "whole groups, chosen\n  from the study's seed ({seed})",
+    "order": "the latest ones",
+}
 
 
 def _settings(facts: CardFacts, configuration: Configuration) -> str:
@@ -234,11 +254,15 @@ def _files(facts: CardFacts) -> str:
     return f"## Files\n\n| file | what it is |\n|---|---|\n{rows}"
 
 
-def metrics_document(facts: CardFacts, measured: Measured, program_accuracy: float | None) -> dict[str, Any]:
+def metrics_document(
+    facts: CardFacts, measured: Measured, program_accuracy: float | None, views: int
+) -> dict[str, Any]:
     """Return the content of metrics.json."""
     split = facts.measured_on
+    over_views = {} if measured.over_views is None else {views_name(views, split): measured.over_views}
     return {
         f"{split}_accuracy": measured.accuracy,
+        **over_views,
         f"{split}_accuracy_interval_95": measured.interval,
         f"{split}_loss": measured.loss,
         f"{split}_images": measured.images,

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from hpo.artifacts.model import ExportedModel
 from hpo.data.cache import Bytes, Labels
 from hpo.diagnosis.wilson import wilson_interval
+from hpo.training.views import mean_over_views
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Measured:
     """The 95 % interval of the accuracy on images of this kind, if these were drawn at random (Wilson)."""
     loss: float
     per_class: dict[str, float | None]
+    over_views: float | None = None
+    """The accuracy of logits averaged over the configuration's views; None for one view."""
 
 
 def measure(model: ExportedModel, images: Bytes, labels: Labels) -> Measured:
@@ -31,12 +34,18 @@ def measure(model: ExportedModel, images: Bytes, labels: Labels) -> Measured:
     truth = torch.as_tensor(labels)
     right = probabilities.argmax(1) == truth
     hits = int(right.sum())
+    views = int(model.configuration.eval_views)
+    over_views = None
+    if views > 1:
+        averaged = mean_over_views(model.logits, torch.as_tensor(images), views)
+        over_views = float((averaged.argmax(1) == truth).float().mean())
     return Measured(
         images=len(truth),
         accuracy=hits / len(truth),
         interval=wilson_interval(hits / len(truth), len(truth)),
         loss=float(F.nll_loss(probabilities.clamp_min(torch.finfo(torch.float32).tiny).log(), truth)),
         per_class={label: _share(right[truth == position]) for position, label in enumerate(model.labels)},
+        over_views=over_views,
     )
 
 

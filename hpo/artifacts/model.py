@@ -93,6 +93,13 @@ class ExportedModel:
             parts = [self._logits(part.to(self._device)).softmax(1).cpu() for part in batches]
         return torch.cat(parts) if len(pixels) else torch.empty((0, len(self.labels)))
 
+    @torch.inference_mode()
+    def logits(self, images: Tensor) -> Tensor:
+        """Return logits (N, classes) float32, on the CPU, of images (N, C, H, W) uint8 of its ``format``."""
+        with redirect_stdout(sys.stderr):
+            batches = images.split(as_many_as_standard(BATCH, images))
+            return torch.cat([self._logits(part.to(self._device)).float().cpu() for part in batches])
+
     def predict_files(
         self, paths: Sequence[Path], top: int = 1, batch: int = BATCH
     ) -> Iterator[Prediction | Unreadable]:

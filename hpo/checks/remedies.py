@@ -32,8 +32,8 @@ def lower_lr(seen: Observations) -> Remedy:
     factor = update_excess(seen)
     most = _LARGEST_CHANGE if seen.setup.lr <= _PLAUSIBLE_LR else math.inf
     factor = 3.0 if factor is None else min(max(factor, 3.0), most)
-    lr = two_digits(seen.setup.lr / factor)
-    return Remedy(f"lower lr to {lr:g} or less (it was {seen.setup.lr:.3g})", {"lr": lr})
+    lr = two_digits(written_lr(seen) / factor)
+    return Remedy(f"lower lr to {lr:g} or less (it was {written_lr(seen):.3g})", {"lr": lr})
 
 
 def raise_lr(seen: Observations) -> Remedy:
@@ -42,8 +42,14 @@ def raise_lr(seen: Observations) -> Remedy:
         return Remedy(f"raise lr, which is 0, to about {_START:g}", {"lr": _START})
     factor = update_excess(seen)
     factor = 1 / 10 if factor is None else max(min(factor, 1 / 3), 1 / _LARGEST_CHANGE)
-    lr = two_digits(seen.setup.lr / factor)
-    return Remedy(f"raise lr to about {lr:g} (it was {seen.setup.lr:.3g})", {"lr": lr})
+    lr = two_digits(written_lr(seen) / factor)
+    return Remedy(f"raise lr to about {lr:g} (it was {written_lr(seen):.3g})", {"lr": lr})
+
+
+def written_lr(seen: Observations) -> float:
+    """Return the learning rate as the configuration has it: the optimizer's, unless it is decoupled."""
+    settings = seen.setup.settings
+    return float(settings["lr"]) if settings.get("decoupled") else seen.setup.lr
 
 
 def two_digits(value: float) -> float:

@@ -10,9 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from hpo.config.image_format import ImageFormat, Resize, image_size_text
 
 ImageSize = Annotated[str, BeforeValidator(image_size_text)]
-Channels = Annotated[
-    Literal["auto", "1", "3"], BeforeValidator(lambda value: str(value) if type(value) is int else value)
-]
+_IntegerAsText = BeforeValidator(lambda value: str(value) if type(value) is int else value)
+Channels = Annotated[Literal["auto", "1", "3"], _IntegerAsText]
+Views = Annotated[Literal["1", "2", "6"], _IntegerAsText]
 Preprocessing = Literal[
     "none",
     "zero_center",
@@ -25,6 +25,7 @@ Preprocessing = Literal[
     "zca",
 ]
 Augmentation = Literal["none", "flip", "crop", "flip_crop", "crop_cutout", "flip_crop_cutout"]
+Flip = Literal["random", "alternating"]
 AutoAugment = Literal["none", "randaugment", "trivialaugment"]
 Activation = Literal[
     "sigmoid",
@@ -52,13 +53,17 @@ Initializer = Literal[
     "lecun",
     "orthogonal",
     "lsuv",
+    "dirac",
 ]
+Stem = Literal["plain", "whitened"]
+NormScale = Literal["trained", "frozen"]
 BatchNorm = Literal["none", "before", "after"]
 Norm = Literal["batch", "layer", "group"]
 OptimizerName = Literal["sgd", "adagrad", "rmsprop", "adam", "adamw"]
-Schedule = Literal["constant", "step", "exponential", "inverse_time", "cosine", "one_cycle"]
+Schedule = Literal["constant", "step", "exponential", "inverse_time", "cosine", "one_cycle", "triangular"]
 Sampling = Literal["shuffled", "balanced"]
 ClassWeights = Literal["none", "balanced"]
+WeightAverage = Literal["none", "lookahead", "swa"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 Condition = Mapping[str, tuple[Any, ...]]
@@ -116,6 +121,18 @@ class Configuration(BaseModel):
         le=3,
     )
 
+    flip: Flip = _hyper(
+        "random",
+        "mirror images at random, or each every other epoch, from a random first side",
+        {"augmentation": ("flip", "flip_crop", "flip_crop_cutout")},
+    )
+    translate: int = _hyper(
+        0,
+        "shift each image by up to this many pixels in each direction; borders are reflected",
+        {"augmentation": ("none", "flip")},
+        ge=0,
+        le=7,
+    )
     rotation: float = _hyper(0.0, "rotate each image by up to this many degrees either way", ge=0, le=180)
     zoom: float = _hyper(0.0, "scale each image by a factor from 1 - zoom to 1 + zoom", ge=0, lt=1)
     color_jitter: float = _hyper(
@@ -147,6 +164,22 @@ class Configuration(BaseModel):
     depth: int | None = _hyper(
         None, "number of layers, as the model counts them; empty for its default", ge=1, le=200
     )
+    stem: Stem = _hyper(
+        "plain", "a first layer of its own, whose filters whiten patches of the training images, or none"
+    )
+    stem_epsilon: float = _hyper(
+        5e-4, "added to the variances of the patches before division", {"stem": ("whitened",)}, gt=0
+    )
+    stem_frozen_share: float = _hyper(
+        1.0,
+        "share of the epochs, from the first, that do not train its filters",
+        {"stem": ("whitened",)},
+        ge=0,
+        le=1,
+    )
+    stem_bias_share: float = _hyper(
+        0.3, "share of the epochs, from the first, that train its biases", {"stem": ("whitened",)}, ge=0, le=1
+    )
     activation: Activation = _hyper("relu", "the nonlinearity after each hidden layer")
     negative_slope: float = _hyper(
         0.01, "slope for negative inputs", {"activation": ("leaky_relu",)}, ge=0, lt=1
@@ -174,6 +207,10 @@ class Configuration(BaseModel):
         1e-5, "added to the variance before division", {"batch_norm": ("before", "after")}, gt=0
     )
     norm_groups: int = _hyper(8, "maximum number of channel groups", {"norm": ("group",)}, ge=1)
+    norm_scale: NormScale = _hyper(
+        "trained", "the scales of normalizations; frozen ones stay 1", {"batch_norm": ("before", "after")}
+    )
+    output_scale: float = _hyper(1.0, "factor of the logits", gt=0)
 
     # --- regularization (never on biases and norm parameters unless regularize_all) ---
     weight_decay: float = _hyper(5e-4, "L2 penalty w -= lr * weight_decay * w (decoupled for adamw)", ge=0)
@@ -191,6 +228,17 @@ class Configuration(BaseModel):
     # --- optimization ---
     optimizer: OptimizerName = _hyper("sgd", "the update rule")
     lr: float = _hyper(0.05, "peak learning rate", gt=0)
+    decoupled: bool = _hyper(
+        False,
+        "lr and weight_decay hold for 1,024 images, whatever momentum, batch_size and each other",
+        {"optimizer": ("sgd",)},
+    )
+    norm_bias_lr_factor: float = _hyper(
+        1.0,
+        "factor of lr for the biases of normalizations; their weight decay stays",
+        {"batch_norm": ("before", "after")},
+        gt=0,
+    )
     momentum: float = _hyper(
         0.9, "share of the velocity kept per step", {"optimizer": ("sgd", "rmsprop")}, ge=0, lt=1
     )
@@ -215,13 +263,54 @@ class Configuration(BaseModel):
         gt=0,
     )
     final_lr_fraction: float = _hyper(
-        0.0, "lr at the end, as a share of the peak", {"schedule": ("cosine", "one_cycle")}, ge=0, le=1
+        0.0,
+        "lr at the end, as a share of the peak",
+        {"schedule": ("cosine", "one_cycle", "triangular")},
+        ge=0,
+        le=1,
+    )
+    initial_lr_fraction: float = _hyper(
+        0.2, "lr at the start, as a share of the peak", {"schedule": ("triangular",)}, ge=0, le=1
+    )
+    peak_position: float = _hyper(
+        0.23, "when lr is at its peak, as a share of the steps", {"schedule": ("triangular",)}, ge=0, le=1
+    )
+    weight_average: WeightAverage = _hyper(
+        "none",
+        "average weights over steps and continue from there (lookahead), or over the last epochs (swa)",
+    )
+    lookahead_start: float = _hyper(
+        0.3, "share of the epochs before the first average", {"weight_average": ("lookahead",)}, ge=0, lt=1
+    )
+    lookahead_steps: int = _hyper(
+        5, "steps from one average to the next", {"weight_average": ("lookahead",)}, ge=1
+    )
+    lookahead_decay: float = _hyper(
+        0.95,
+        "share of the average that each step keeps at the end",
+        {"weight_average": ("lookahead",)},
+        ge=0,
+        lt=1,
+    )
+    lookahead_power: float = _hyper(
+        3.0, "power of the progress with which that share rises", {"weight_average": ("lookahead",)}, ge=0
+    )
+    swa_start: float = _hyper(
+        0.75,
+        "share of the epochs before the first that is averaged",
+        {"weight_average": ("swa",)},
+        ge=0,
+        lt=1,
     )
     gradient_clip: float | None = _hyper(
         None, "maximum global L2 norm of the gradient; empty for no limit", gt=0
     )
     batch_size: int = _hyper(64, "images per step", ge=1)
     epochs: int = _hyper(5, "passes over the training images", ge=1)
+    eval_views: Views = _hyper(
+        "1",
+        "copies of each image, mirrored and shifted, whose predictions a second accuracy averages; 1 is off",
+    )
     precision: Precision = _hyper("auto", "auto uses bf16 where it was measured to be faster")
 
     def applicable(self) -> dict[str, Any]:

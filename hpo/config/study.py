@@ -9,13 +9,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
 
 from hpo.config.configuration import Configuration
+from hpo.config.division import DivisionRules, Validation
 from hpo.config.hyperparameters import IMAGES, Hyperparameters, OwnHyperparameters, TrialConfiguration
 from hpo.config.methods import Pruner, Sampler
 from hpo.config.objective import METRIC_PATTERN, SHORT_NAMES, Direction, Objective, natural_direction
 from hpo.config.own_training import TRAINER_PATTERN, TrainerKind, TrialLimits
 from hpo.config.space import Distribution
 from hpo.config.thresholds import Thresholds
-from hpo.config.tradeoff import Limit, Tradeoff, direction_of
+from hpo.config.tradeoff import TradeoffRules
 from hpo.errors import ConfigurationError
 
 STAGE_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -182,6 +183,22 @@ class StudySpec(BaseModel):
         description="the most that a trial may have of a quantity, the least of images_per_second, such as "
         "{milliseconds: 5}: a trial beyond it is never the best one",
     )
+    validation: Validation = Field(
+        default="auto",
+        description="which images validate: given for the validation split that the data set comes with, "
+        "drawn for a share of the training images (val_fraction); auto is given where there is one",
+    )
+    groups: str | None = Field(
+        default=None,
+        description="keeps images together in one split: folder for the folder between class and file, a "
+        "column of the table, an array of the .npz file, or a pattern of the path with one part in "
+        "parentheses",
+    )
+    order: str | None = Field(
+        default=None,
+        description="makes validation the latest images, by name for file names, a column, an array, or a "
+        "pattern of the path with one part in parentheses",
+    )
     trials: int = Field(
         description="number of configurations to try; left out if there are stages", ge=1, le=1_000_000
     )
@@ -291,28 +308,14 @@ class StudySpec(BaseModel):
         return Objective(self.objective, self.direction or natural_direction(self.objective) or "maximize")
 
     @property
-    def second_goal(self) -> Tradeoff | None:
-        """The quantity that is traded for the objective: that of ``tradeoff``, else that of the limit."""
-        quantity = self.tradeoff or next(iter(self.limit), None)
-        return None if quantity is None else self._tradeoff(quantity)
+    def tradeoffs(self) -> TradeoffRules:
+        """Its second objective and its limits."""
+        return TradeoffRules(self.tradeoff, self.tradeoff_direction, self.limit)
 
     @property
-    def quantity_limits(self) -> tuple[Limit, ...]:
-        """The limits on what a trial has, such as parameters."""
-        return tuple(Limit(self._tradeoff(name), amount) for name, amount in self.limit.items())
-
-    @property
-    def within(self) -> str:
-        """What sentences about the best trials add: `` within the limit``, or nothing without one."""
-        return " within the limit" if self.limit else ""
-
-    def measures(self, quantity: str) -> bool:
-        """Return whether a quantity is the second objective or limited."""
-        return quantity == self.tradeoff or quantity in self.limit
-
-    def _tradeoff(self, quantity: str) -> Tradeoff:
-        given = self.tradeoff_direction if quantity == self.tradeoff else None
-        return Tradeoff(quantity, direction_of(quantity, given) or "minimize")
+    def division(self) -> DivisionRules:
+        """What decides which images validate."""
+        return DivisionRules(self.validation, self.groups, self.order)
 
     @property
     def trial_costs(self) -> tuple[tuple[int, float], ...]:

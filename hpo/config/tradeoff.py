@@ -91,3 +91,37 @@ def broken(limits: Iterable[Limit], amounts: Mapping[str, float]) -> str:
     """Return in words which limits these amounts break; what is not among them breaks none."""
     found = (each.broken_by(amounts[each.of.quantity]) for each in limits if each.of.quantity in amounts)
     return "; ".join(text for text in found if text)
+
+
+@dataclass(frozen=True)
+class TradeoffRules:
+    """What a study trades the objective for, and the limits on what its trials have, by quantity."""
+
+    quantity: str | None
+    direction: Direction | None
+    limit: Mapping[str, float]
+
+    @property
+    def goal(self) -> Tradeoff | None:
+        """The second objective: what is traded, else what is limited; None for neither."""
+        quantity = self.quantity or next(iter(self.limit), None)
+        return None if quantity is None else self._of(quantity)
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """The limits on what a trial has, such as parameters."""
+        return tuple(Limit(self._of(name), amount) for name, amount in self.limit.items())
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The quantities that must be known of a trial."""
+        return tuple(dict.fromkeys((*([self.quantity] if self.quantity else []), *self.limit)))
+
+    @property
+    def within(self) -> str:
+        """What sentences about the best trials add: `` within the limit``, or nothing without one."""
+        return " within the limit" if self.limit else ""
+
+    def _of(self, quantity: str) -> Tradeoff:
+        given = self.direction if quantity == self.quantity else None
+        return Tradeoff(quantity, direction_of(quantity, given) or "minimize")

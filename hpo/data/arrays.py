@@ -5,16 +5,21 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hpo.config.division import NO_RULES, DivisionRules
 from hpo.config.image_format import ImageFormat
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
 from hpo.data.class_names import check_class_names
-from hpo.data.hold_out import held_out_rows
+from hpo.data.division import Division
+from hpo.data.hold_out import held_out_rows, held_out_text
+from hpo.data.image_keys import blocks_from
+from hpo.data.levels import lost_on_white
 from hpo.errors import DataError
 from hpo.files import path_text, regular_file
 from hpo.settings import expanded
@@ -24,6 +29,7 @@ Array = npt.NDArray[Any]
 
 _CHANNELS = (1, 3, 4)
 _AT_ONCE = 1000
+_EMPTY = frozenset({"", "nan", "None", "NaT"})
 _WHITE = 255
 _DARK = 31
 _HUGE = 2**53
@@ -33,9 +39,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "train_labels": ("train_labels", "y_train", "Y_train", "labels", "y", "Y", "targets", "target"),
     "test_images": ("test_images", "x_test", "X_test"),
     "test_labels": ("test_labels", "y_test", "Y_test"),
+    "val_images": ("val_images", "x_val", "X_val", "valid_images", "x_valid", "X_valid"),
+    "val_labels": ("val_labels", "y_val", "Y_val", "valid_labels", "y_valid", "Y_valid"),
     "classes": ("classes", "class_names", "names"),
 }
-_VALIDATION = ("val_images", "x_val", "X_val", "valid_images")
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,9 @@ class ImageData:
     """Images in memory, as a function of the user's own or an ``.npz`` file has them.
 
     Images are (N, H, W), (N, H, W, C) or (N, C, H, W), of 1, 3 or 4 channels: uint8, or floats from 0 to 1.
-    Labels (N,) are whole numbers or names. Without test images, 10 % of each class are held out.
+    Labels (N,) are whole numbers or names. Without test images, 10 % of each class are held out; without
+    validation images, those of training are divided. ``groups`` (N,) names for each training image what it
+    must stay together with, such as its patient; ``order`` (N,) is its time: the latest images validate.
     """
 
     train_images: Any
@@ -54,6 +63,10 @@ class ImageData:
     """The name of each label 0, 1, ...; by default the labels themselves."""
     version: str = ""
     """Change it when images change but neither the code nor their number does."""
+    val_images: Any = field(default=None, kw_only=True)
+    val_labels: Any = field(default=None, kw_only=True)
+    groups: Any = field(default=None, kw_only=True)
+    order: Any = field(default=None, kw_only=True)
     warnings: tuple[str, ...] = field(default=(), kw_only=True)
 
 
@@ -61,7 +74,7 @@ def as_bytes(images: Array) -> Bytes:
     """Return images as (N, C, H, W) uint8 with 1 or 3 channels. Raises ``DataError`` for what is not images.
 
     From (N, H, W), (N, H, W, C) or (N, C, H, W); floats are from 0 to 1, bool is black and white, and the
-    fourth of four channels is the opacity, over white.
+    fourth of four channels is the opacity, over white. A drawing of one light color becomes black.
     """
     if images.ndim == 3:
         images = images[:, None]
@@ -80,6 +93,8 @@ def as_bytes(images: Array) -> Bytes:
         return values
     opacity = values[:, 3:].astype(np.uint16)
     over_white = (values[:, :3] * opacity + _WHITE * (_WHITE - opacity) + _WHITE // 2) // _WHITE
+    lost = lost_on_white(values)
+    over_white[lost] = _WHITE - opacity[lost]
     return over_white.astype(np.uint8)
 
 
@@ -112,7 +127,7 @@ def _in_bytes(images: Array) -> Bytes:
     raise DataError(f"images are {images.dtype} from {low:g} to {high:g}: use uint8, or floats from 0 to 1")
 
 
-def arrays_source(path: Path) -> Source:
+def arrays_source(path: Path, rules: DivisionRules = NO_RULES) -> Source:
     """Return the images of an ``.npz`` file. Raises ``DataError`` if it cannot be used."""
     path = expanded(path).absolute()
     try:
@@ -129,14 +144,14 @@ def arrays_source(path: Path) -> Source:
     except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
         raise DataError(f"{path} is not an .npz file without Python objects: {error}") from error
     signed = source_signature(["arrays", path, status.st_size, status.st_mtime_ns])
-    data = _named(read, path)
+    data = _named(read, path, rules)
     try:
-        return memory_source(data, f"arrays in {path_text(path)}", signed, name="arrays")
+        return memory_source(data, f"arrays in {path_text(path)}", signed, name="arrays", rules=rules)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 
 
-def _named(read: Mapping[str, Array], path: Path) -> ImageData:
+def _named(read: Mapping[str, Array], path: Path, rules: DivisionRules) -> ImageData:
     found: dict[str, Any] = {
         name: next((read[each] for each in names if each in read), None) for name, names in _NAMES.items()
     }
@@ -146,46 +161,92 @@ def _named(read: Mapping[str, Array], path: Path) -> ImageData:
             raise DataError(f"{path} has no {what}: it has {has}; use one of {', '.join(_NAMES[name])}")
     names = found.pop("classes")
     classes = [] if names is None else [str(each) for each in names.tolist()]
-    unused = [name for name in _VALIDATION if name in read]
-    warnings = (
-        f"{', '.join(unused)} of {path_text(path)} are not used: hpo draws validation images from those of "
-        "training (val_fraction)",
-    )
-    return ImageData(**found, classes=classes, warnings=warnings if unused else ())
+    for key, rule in (("groups", rules.groups), ("order", rules.order)):
+        if rule is not None and rule not in read:
+            raise DataError(f"{path}, {key}: there is no array {rule!r}, only {', '.join(read)}")
+        found[key] = None if rule is None else read[rule]
+    return ImageData(**found, classes=classes)
 
 
-def memory_source(data: ImageData, origin: str, signature: str, *, name: str) -> Source:
+def memory_source(
+    data: ImageData, origin: str, signature: str, *, name: str, rules: DivisionRules = NO_RULES
+) -> Source:
     """Return images in memory as a source. Raises ``DataError`` if they cannot be used."""
     images, labels = _part(data.train_images, data.train_labels, "training")
-    classes = tuple(map(str, data.classes))
-    has_test = data.test_images is not None or data.test_labels is not None
-    test_images, test_labels = _part(data.test_images, data.test_labels, "test") if has_test else (None, None)
-    classes, numbers = _numbered(labels, test_labels, classes)
+    given = _optional(data.val_images, data.val_labels, "validation") if rules.uses_given else None
+    tested = _optional(data.test_images, data.test_labels, "test")
+    warnings = list(data.warnings)
+    if not rules.uses_given and (data.val_images is not None or data.val_labels is not None):
+        warnings.append(UNUSED.format("the validation images are"))
+    if given is None and rules.validation == "given":
+        raise DataError("validation: given, but there are no validation images")
+    parts = [(images, labels), *(each for each in (given, tested) if each is not None)]
+    classes, numbers = _numbered([each for _, each in parts], tuple(map(str, data.classes)))
     check_class_names(classes)
-    train, test = numbers[: len(labels)], numbers[len(labels) :]
-    if test_images is None:
-        kept, held = held_out_rows(train, classes)
-        parts = (images[kept], train[kept]), (images[held], train[held])
-        origin += (
-            f" ({len(kept):,} train, {len(held):,} test; no test images, so 10% of each class were held out)"
-        )
+    blocks = blocks_from(_texts("groups", data.groups, labels), _texts("order", data.order, labels))
+    train = [(images, numbers[0])]
+    if tested is not None:
+        test = tested[0], numbers[-1]
+        held = ""
     else:
-        parts = (images, train), (test_images, test)
-        origin += f" ({len(train):,} train, {len(test):,} test)"
+        kept, rows = held_out_rows(numbers[0], classes, blocks)
+        train, test = [(images[kept], numbers[0][kept])], (images[rows], numbers[0][rows])
+        held = f"; {held_out_text(len(rows), len(labels), blocks)}"
+        if blocks is not None:
+            blocks = blocks.of(kept)
+            signature = source_signature([signature, rows.tobytes()])
+    if given is not None:
+        train.append((given[0], numbers[1]))
+        blocks = None  # only training images have them
+    counts = [f"{len(train[0][1]):,} train", *([f"{len(given[1]):,} validation"] if given else [])]
+    counts.append(f"{len(test[1]):,} test{held}")
     _, channels, height, width = as_bytes(images[:1]).shape
-    warnings = tuple(each for pixels, _ in parts for each in _unusual(pixels))
+    warnings += dict.fromkeys(each for pixels, _ in (*train, test) for each in _unusual(pixels))
+    for each in (*train, test):
+        if as_bytes(each[0][:1]).shape[1:] != (channels, height, width):
+            shape = as_bytes(each[0][:1]).shape
+            raise DataError(
+                f"images have {(channels, height, width)} and {shape[1:]} (C, H, W): use one shape"
+            )
     return Source(
         name=name,
         classes=classes,
-        count=sum(len(each) for _, each in parts),
-        origin=origin,
-        signature=signature,
+        count=sum(len(each) for _, each in (*train, test)),
+        origin=f"{origin} ({', '.join(counts)})",
+        signature=signature if given is None else source_signature([signature, "with validation"]),
         decode=lambda: Decoded(
-            DecodedSplit(parts[0][1], _chunks(parts[0][0])), DecodedSplit(parts[1][1], _chunks(parts[1][0]))
+            DecodedSplit(
+                np.concatenate([each for _, each in train]), chain(*(_chunks(each) for each, _ in train))
+            ),
+            DecodedSplit(test[1], _chunks(test[0])),
         ),
-        warnings=(*data.warnings, *dict.fromkeys(warnings)),
+        warnings=tuple(warnings),
         format=ImageFormat(height, width, channels),
+        division=Division(len(given[1]) if given else 0, blocks),
     )
+
+
+UNUSED = "{} not used (validation: drawn): hpo draws validation images from those of training (val_fraction)"
+
+
+def _optional(images: Any, labels: Any, what: str) -> tuple[Array, Array] | None:
+    return None if images is None and labels is None else _part(images, labels, what)
+
+
+def _texts(key: str, values: Any, labels: Array) -> list[str] | None:
+    """Return groups or times as texts, one for each label. Raises ``DataError`` if they do not fit."""
+    if values is None:
+        return None
+    found = as_array(values)
+    if found.shape != labels.shape:
+        raise DataError(
+            f"{key} has shape {found.shape}, and there are {counted(len(labels), 'training image')}"
+        )
+    texts = [str(each) for each in found.tolist()]
+    if not _EMPTY.isdisjoint(texts):
+        empty = next(place for place, each in enumerate(texts) if each in _EMPTY)
+        raise DataError(f"{key} has no value for training image {empty}")
+    return texts
 
 
 def as_array(values: Any) -> Array:
@@ -227,9 +288,14 @@ def _part(images: Any, labels: Any, what: str) -> tuple[Array, Array]:
     return images, labels
 
 
-def _numbered(train: Array, test: Array | None, classes: tuple[str, ...]) -> tuple[tuple[str, ...], Labels]:
-    """Return the names of the classes, and all labels as numbers 0 to C - 1."""
-    labels = train if test is None else np.concatenate([train, test])
+def _numbered(parts: Sequence[Array], classes: tuple[str, ...]) -> tuple[tuple[str, ...], list[Labels]]:
+    """Return the names of the classes, and the labels of each part as numbers 0 to C - 1."""
+    names, numbers = _as_numbers(np.concatenate(parts), classes)
+    found = np.split(numbers, np.cumsum([len(each) for each in parts])[:-1])
+    return names, found
+
+
+def _as_numbers(labels: Array, classes: tuple[str, ...]) -> tuple[tuple[str, ...], Labels]:
     if labels.dtype.kind in "iub" or (labels.dtype.kind == "f" and (labels == np.floor(labels)).all()):
         if labels.dtype.kind in "uf" and (abs(labels) >= _HUGE).any():
             raise DataError(

@@ -18,34 +18,53 @@ _ERASED = (0.02, 0.33)
 _LONGEST = 3.3
 
 
-def augment(batch: Tensor, policy: str, strength: float, generator: torch.Generator) -> Tensor:
+def augment(
+    batch: Tensor,
+    policy: str,
+    strength: float,
+    generator: torch.Generator,
+    *,
+    translate: int = 0,
+    mirrored: Tensor | None = None,
+) -> Tensor:
     """Augment a batch (B, C, H, W) by ``Configuration.augmentation``; the input is not modified.
 
     All randomness comes from ``generator``, which must be on the batch's device: the same state gives the
-    same batch. The result is channels_last in memory. ``strength`` is at most 3.
+    same batch. The result is channels_last in memory. ``strength`` is at most 3. ``translate`` pixels are the
+    largest shift of a policy without a crop; ``mirrored`` (B,) bool are the images that a policy with a flip
+    mirrors, half of them at random without it.
     """
-    if policy == "none":
+    if policy == "none" and not translate:
         return batch
     short = min(batch.shape[2:])
-    shift = round(CROP_SHIFT * short * strength) if "crop" in policy else 0
-    moved = flip_and_crop(batch, shift, generator, flip="flip" in policy)
+    shift = round(CROP_SHIFT * short * strength) if "crop" in policy else translate
+    moved = flip_and_crop(batch, shift, generator, flip="flip" in policy, mirrored=mirrored)
     side = round(CUTOUT_SIDE * short * strength) if "cutout" in policy else 0
     return cutout(moved, side, generator) if side else moved
 
 
-def flip_and_crop(batch: Tensor, shift: int, generator: torch.Generator, *, flip: bool = True) -> Tensor:
-    """Shift each image by up to ``shift`` pixels in each direction; if ``flip``, mirror half of them.
+def flip_and_crop(
+    batch: Tensor,
+    shift: int,
+    generator: torch.Generator,
+    *,
+    flip: bool = True,
+    mirrored: Tensor | None = None,
+) -> Tensor:
+    """Shift each image by up to ``shift`` pixels in each direction; if ``flip``, mirror some.
 
+    Those are ``mirrored`` (B,) bool, or without it a random half, which is drawn first.
     The padding is the image reflected at its border, without repeating the border pixels.
     """
     count, channels, height, width = batch.shape
     device = batch.device
-    mirrored = torch.rand((count, 1), generator=generator, device=device) < 0.5
+    if mirrored is None:
+        mirrored = torch.rand((count, 1), generator=generator, device=device) < 0.5
     moves = torch.randint(-shift, shift + 1, (2, count, 1), generator=generator, device=device)
     rows = _reflected(torch.arange(height, device=device) + moves[0], height)
     columns = _reflected(torch.arange(width, device=device) + moves[1], width)
     if flip:
-        columns = torch.where(mirrored, width - 1 - columns, columns)
+        columns = torch.where(mirrored.view(-1, 1), width - 1 - columns, columns)
     first = torch.arange(count, device=device).view(count, 1, 1) * (height * width)
     places = first + (rows * width).unsqueeze(2) + columns.unsqueeze(1)
     pixels = batch.permute(0, 2, 3, 1).reshape(-1, channels)

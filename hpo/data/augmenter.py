@@ -51,13 +51,23 @@ class Augmenter:
             batch = jitter(batch, wanted.color_jitter, generator)
         return make_gray(batch, wanted.grayscale, generator) if wanted.grayscale else batch
 
-    def images(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        """Transform preprocessed images (B, C, H, W) float32; the input is not modified."""
+    @property
+    def alternates(self) -> bool:
+        """Whether the caller says which images are mirrored."""
+        wanted = self.configuration
+        return wanted.flip == "alternating" and "flip" in wanted.augmentation
+
+    def images(self, batch: Tensor, generator: torch.Generator, mirrored: Tensor | None = None) -> Tensor:
+        """Transform preprocessed images (B, C, H, W) float32; the input is not modified.
+
+        ``mirrored`` (B,) bool are those that alternating flips mirror now.
+        """
         wanted = self.configuration
         policy, strength = wanted.augmentation, wanted.augmentation_strength
         if wanted.rotation or wanted.zoom:
             batch = rotate_and_zoom(batch, wanted.rotation, wanted.zoom, generator)
-        result = augment(batch, policy, strength, generator)
+        shift = wanted.translate
+        result = augment(batch, policy, strength, generator, translate=shift, mirrored=mirrored)
         if not wanted.erasing:
             return result
         return erase(result.clone() if result is batch else result, wanted.erasing, generator)

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from hpo.config.image_format import AUTO, LARGEST, SMALLEST, STANDARD, ImageFormat
-from hpo.data.images import has_color, measure
+from hpo.data.images import has_color, measure, silent_pillow
 from hpo.limits import available_cores, has_gpu
 from hpo.text import counted, duration
 
@@ -47,7 +47,7 @@ def survey(paths: Sequence[Path]) -> Surveyed:
     """
     step = -(-len(paths) // SURVEYED) or 1
     chosen = paths[::step]
-    with ThreadPoolExecutor(available_cores()) as pool:
+    with silent_pillow(), ThreadPoolExecutor(available_cores()) as pool:
         found = [(path, each) for path, each in zip(chosen, pool.map(measure, chosen), strict=True) if each]
         in_doubt = [path for path, each in found if each.may_have_color]
         parts = (in_doubt[start : start + _AT_ONCE] for start in range(0, len(in_doubt), _AT_ONCE))

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
 from hpo.config.image_format import STANDARD, ImageFormat, Shape
+from hpo.data.division import DRAWN, Division
 from hpo.files import (
     FileMark,
     cannot_write,
@@ -75,6 +76,8 @@ class Source:
     warnings: tuple[str, ...] = ()
     format: ImageFormat = STANDARD
     """Of the images that ``decode`` returns."""
+    division: Division = DRAWN
+    """Of the training images, of which a validation split that they came with is the last part."""
 
 
 class Meta(BaseModel):

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
 from hpo.config.datasets import OF_FILES, similar
+from hpo.config.division import NO_RULES, DivisionRules
 from hpo.config.image_format import ImageFormat, Resize, Shape
 from hpo.data import synthetic
 from hpo.data.arrays import arrays_source
 from hpo.data.auto_format import Surveyed, survey
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, cached, source_signature
 from hpo.data.cifar10 import cifar10_source, found_on_disk, why_not_downloadable
+from hpo.data.division import DRAWN, Division
 from hpo.data.fit import in_format
-from hpo.data.folder import FOLDER_HELP, Listing, folder_listing, folder_source
+from hpo.data.folder import FOLDER_HELP, Listing, folder_listing, source_of_folder
 from hpo.data.progress import progress_bar
 from hpo.data.published import PUBLISHED, digits_source, published_source
-from hpo.data.table import table_listing, table_source
+from hpo.data.table import source_of_table, table_listing
 from hpo.errors import DataError
 from hpo.settings import Settings
 from hpo.text import counted
@@ -49,6 +51,8 @@ class Dataset:
     warnings: tuple[str, ...] = ()
     resize: Resize = "squeeze"
     """How images of another shape were made to fit."""
+    division: Division = DRAWN
+    """Which of the training images validate."""
 
     @property
     def image_shape(self) -> Shape:
@@ -130,24 +134,27 @@ class Files:
 
     root: Path
     list_images: Callable[[Path], Listing]
-    make_source: Callable[[Path, ImageFormat], Source]
+    make_source: Callable[[Path, Listing, ImageFormat], Source]
 
     def survey(self) -> tuple[Surveyed, int]:
         """See ``RawImages``."""
-        files = [Path(each.path) for each in self.listing.train]
+        trained = len(self.listing.train) - self.listing.division.given
+        files = [Path(each.path) for each in self.listing.train[:trained]]
         return survey(files), len(files)
 
     @cached_property
     def listing(self) -> Listing:
-        """The images that were found."""
+        """The images that were found, once: the folder may be a large one on a network drive."""
         return self.list_images(self.root)
 
     def source(self, form: ImageFormat) -> Source:
         """See ``RawImages``."""
-        return self.make_source(self.root, form)
+        return self.make_source(self.root, self.listing, form)
 
 
-def find_images(name: str, root: Path | None, settings: Settings) -> RawImages:
+def find_images(
+    name: str, root: Path | None, settings: Settings, rules: DivisionRules = NO_RULES
+) -> RawImages:
     """Return the images of a data set; ``root`` is the ``data_root`` of the user's own files.
 
     Raises ``DataError`` if the data set is unknown, or its files are missing or damaged.
@@ -157,18 +164,29 @@ def find_images(name: str, root: Path | None, settings: Settings) -> RawImages:
         raise DataError(f"dataset: {name} needs data_root, {OF_FILES[name]}{layout}")
     if name not in _FOUND:
         raise DataError(f"unknown dataset {name!r}; {similar(name)}")
-    return _FOUND[name](root or Path(), settings.data)
+    if name not in OF_FILES:
+        refuse_rules(name, rules)
+    return _FOUND[name](root or Path(), settings.data, rules)
 
 
-_Find: TypeAlias = Callable[[Path, Path], RawImages]
+def refuse_rules(name: str, rules: DivisionRules) -> None:
+    """Raise ``DataError`` for rules about images that have no validation split, groups or times."""
+    for key, value in (("groups", rules.groups), ("order", rules.order)):
+        if value is not None:
+            raise DataError(f"{key}: {value!r} is for images of your own; {name} has no groups and no times")
+    if rules.validation == "given":
+        raise DataError(f"validation: given, but {name} comes without a validation split")
+
+
+_Find: TypeAlias = Callable[[Path, Path, DivisionRules], RawImages]
 _FOUND: dict[str, _Find] = {
-    "cifar10": lambda _, data: Decodable(cifar10_source(data)),
-    **{name: lambda _, data, name=name: Decodable(published_source(name, data)) for name in PUBLISHED},  # type: ignore[misc]
-    "digits": lambda _, data: Decodable(digits_source()),
-    "synthetic": lambda _, data: Decodable(_synthetic_source()),
-    "folder": lambda root, _: Files(root, folder_listing, folder_source),
-    "table": lambda root, _: Files(root, table_listing, table_source),
-    "arrays": lambda root, _: Decodable(arrays_source(root)),
+    "cifar10": lambda _, data, rules: Decodable(cifar10_source(data)),
+    **{name: lambda _, data, rules, name=name: Decodable(published_source(name, data)) for name in PUBLISHED},  # type: ignore[misc]
+    "digits": lambda _, data, rules: Decodable(digits_source()),
+    "synthetic": lambda _, data, rules: Decodable(_synthetic_source()),
+    "folder": lambda root, _, rules: Files(root, partial(folder_listing, rules=rules), source_of_folder),
+    "table": lambda root, _, rules: Files(root, partial(table_listing, rules=rules), source_of_table),
+    "arrays": lambda root, _, rules: Decodable(arrays_source(root, rules)),
 }
 
 
@@ -188,10 +206,11 @@ def load_images(name: str, images: RawImages, form: ImageFormat, settings: Setti
     return Dataset(
         name=name,
         classes=source.classes,
-        fingerprint=found.meta.fingerprint,
+        fingerprint=source.division.signed(found.meta.fingerprint),
         origin=source.origin,
         warnings=(*source.warnings, *found.meta.warnings),
         resize=form.resize,
+        division=source.division,
         **found.arrays,
     )
 

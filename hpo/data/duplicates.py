@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hpo.data.cache import Bytes
 
-Split: TypeAlias = Literal["train", "test"]
+Split: TypeAlias = Literal["train", "validation", "test"]
 _SIDE = 8
 _BANDS = 4
 _PLANES = 64
@@ -49,8 +49,13 @@ class Pair:
     exact: bool
 
     @property
+    def splits(self) -> frozenset[Split]:
+        """The splits that they are in."""
+        return frozenset((self.first.split, self.second.split))
+
+    @property
     def leaks(self) -> bool:
-        """Whether one is trained on and the other tests."""
+        """Whether they are in two splits."""
         return self.first.split != self.second.split
 
     @property
@@ -78,8 +83,8 @@ class Duplicates:
         self._digests += [blake2b(each.tobytes(), digest_size=16).digest() for each in pixels]
         self.images += images
 
-    def pairs(self) -> Iterator[Pair]:
-        """Yield each image with the first one that it equals; then those that nearly equal another."""
+    def pairs(self, *, nearly: bool = True) -> Iterator[Pair]:
+        """Yield each image with the first one that it equals; then, if ``nearly``, those nearly equal."""
         if not self.images:
             return
         first: dict[bytes, int] = {}
@@ -93,7 +98,8 @@ class Duplicates:
             if at != place:
                 copies.add(place)
                 yield Pair(self.images[at], self.images[place], exact=True)
-        yield from self._near(small.reshape(len(small), -1), copies)
+        if nearly:
+            yield from self._near(small.reshape(len(small), -1), copies)
 
     def _near(self, small: npt.NDArray[np.uint8], copies: set[int]) -> Iterator[Pair]:
         centered = small - small.mean(1, keepdims=True, dtype=np.float32)

@@ -5,22 +5,36 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from hpo.config.division import NO_RULES, DivisionRules
 from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
-from hpo.data.hold_out import TEST_SHARE, held_out_count
+from hpo.data.class_names import alike, composed
+from hpo.data.divide import DividedFiles, divide
+from hpo.data.division import DRAWN, Division
+from hpo.data.hold_out import held_out_count, too_few_for_test
+from hpo.data.image_keys import Named
 from hpo.data.images import DecodedImage, decode_images
-from hpo.data.layout import LayoutError, class_folders, find_layout, shared_subfolders
+from hpo.data.layout import LayoutError, class_folders, find_layout, given_validation, shared_subfolders
 from hpo.data.progress import progress_bar
 from hpo.data.survey import ClassSurvey, SharedImages, Survey
-from hpo.data.walk import broken_link, is_image, is_passed_over, left_out_sentence, walk_images
+from hpo.data.walk import (
+    broken_link,
+    is_folder,
+    is_image,
+    is_passed_over,
+    left_out_sentence,
+    unpack,
+    walk_images,
+)
 from hpo.errors import DataError
 from hpo.files import path_text
 from hpo.limits import available_cores
@@ -31,7 +45,7 @@ FOLDER_HELP = (
     "Expected: ROOT/train/<class>/*.jpg (or png, ...) with two or more classes, and optionally "
     "ROOT/test/<class>/*.jpg.\nOr use dataset: cifar10, or dataset: synthetic, which needs no files."
 )
-_READER = 2  # increase it when images are decoded to other pixels, so that old caches are not reused
+_READER = 3  # increase it when images are decoded to other pixels, so that old caches are not reused
 _CHUNK = 512  # images decoded between two writes
 _SHOWN = 5  # damaged files named in one error
 
@@ -49,31 +63,51 @@ class ImageFile(NamedTuple):
 class Listing:
     """The sorted contents of an image folder; ``held_out``: whether test was held out from train."""
 
+    root: Path
+    """Where they were found: the folder of the splits or of the classes, or a table."""
     classes: tuple[str, ...]
     train: list[ImageFile]
+    """Those that were given for validation are the last."""
     test: list[ImageFile]
     held_out: bool
     warnings: tuple[str, ...] = ()
+    division: Division = DRAWN
+    held_how: str = ""
+    """How test images were held out, in words."""
+
+    @property
+    def counts(self) -> str:
+        """How many images each split has, and what was held out, in words."""
+        given = self.division.given
+        of_val = f"{given:,} validation, " if given else ""
+        text = f"{len(self.train) - given:,} train, {of_val}{len(self.test):,} test"
+        return f"{text}; {self.held_how}" if self.held_how else text
 
 
 def folder_source(
-    root: Path, form: ImageFormat = STANDARD, *, name: str = "folder", advice: str = FOLDER_HELP
+    root: Path,
+    form: ImageFormat = STANDARD,
+    *,
+    name: str = "folder",
+    advice: str = FOLDER_HELP,
+    rules: DivisionRules = NO_RULES,
 ) -> Source:
     """Return the images below ``root``, listed now; pixels are read when ``decode`` is called.
 
     Raises ``DataError`` for a folder that cannot be used, with ``advice`` where the layout is the problem.
     """
-    root = expanded(root).absolute()
-    listing = _listed(root, advice)
-    return listed_source(root, listing, form, name=name, what=f"images in {path_text(root)}")
+    return source_of_folder(root, _listed(expanded(root).absolute(), advice, rules), form, name=name)
+
+
+def source_of_folder(root: Path, listing: Listing, form: ImageFormat, *, name: str = "folder") -> Source:
+    """Return the images that ``folder_listing`` found as a source."""
+    return listed_source(expanded(root).absolute(), listing, form, name=name, what="images in")
 
 
 def listed_source(root: Path, listing: Listing, form: ImageFormat, *, name: str, what: str) -> Source:
-    """Return the listed images as a source; ``what`` names them, and ``root`` is where they were found."""
-    origin = f"{what} ({len(listing.train):,} train, {len(listing.test):,} test"
-    if listing.held_out:
-        origin += f"; no test images, so {TEST_SHARE:.0%} of each class was held out"
-    origin += ")"
+    """Return the images that were listed for ``root`` as a source; ``what`` names them."""
+    what = f"{what} {path_text(listing.root)}"
+    origin = f"{what} ({listing.counts})"
     signed = [_READER, root, *listing.train, "test", *listing.test, *form.signature]
     return Source(
         name=name,
@@ -84,25 +118,34 @@ def listed_source(root: Path, listing: Listing, form: ImageFormat, *, name: str,
         decode=lambda: _decode(root, listing, form),
         warnings=listing.warnings,
         format=form,
+        division=listing.division,
     )
 
 
-def folder_listing(root: Path) -> Listing:
+def folder_listing(root: Path, rules: DivisionRules = NO_RULES) -> Listing:
     """Return the images below ``root``. Raises ``DataError`` as ``folder_source`` does."""
-    return _listed(expanded(root).absolute(), FOLDER_HELP)
+    return _listed(expanded(root).absolute(), FOLDER_HELP, rules)
 
 
-def _listed(root: Path, advice: str) -> Listing:
+def _listed(root: Path, advice: str, rules: DivisionRules) -> Listing:
     try:
-        return list_images(root)
+        return list_images(root, rules)
     except OSError as error:
         raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
     except LayoutError as error:
-        raise DataError(f"{error}\n{advice}" if error.advise else str(error)) from error
+        raise DataError(f"{error}{_tables(root)}\n{advice}" if error.advise else str(error)) from error
 
 
-def list_images(root: Path) -> Listing:
-    """List the images of ``root/train`` and ``root/test``, or of the class folders in ``root`` itself.
+def _tables(root: Path) -> str:
+    """Return the tables in a folder that has no classes; mostly empty."""
+    if not root.is_dir():
+        return ""
+    found = sorted(path for path in root.iterdir() if path.suffix.lower() in (".csv", ".tsv", ".jsonl"))
+    return f"\nFor the labels in a table: dataset: table, data_root: {path_text(found[0])}" if found else ""
+
+
+def list_images(root: Path, rules: DivisionRules = NO_RULES) -> Listing:
+    """List the images of ``root/train``, ``val`` and ``test``, or of the class folders in ``root`` itself.
 
     Raises ``LayoutError``, and ``OSError`` for what cannot be read.
     """
@@ -110,24 +153,72 @@ def list_images(root: Path) -> Listing:
         link = broken_link(root)
         raise LayoutError(f"{root} {link}" if link else f"there is no folder {root}", advise=not link)
     if not root.is_dir():
+        if unpacked := unpack(root):
+            raise LayoutError(f"{root} is an archive: {unpacked}")
         raise LayoutError(f"{root} is a file, not a folder of images", advise=True)
     layout = find_layout(root)
     left_out: Counter[str] = Counter()
     train_folders = class_folders(layout.train)
     train = _list_classes(train_folders, left_out)
-    classes = tuple(train)
-    nested = tuple(shared_subfolders(layout.train, train_folders))
-    if layout.test is None:
-        kept, held_out = hold_out(layout.train, train)
-        loose = _loose(root, layout.train)
-        warnings = (*layout.warnings, *nested, *loose, *left_out_sentence(left_out))
-        return Listing(classes, kept, held_out, True, warnings)
-    test_folders = class_folders(layout.test)
-    _check_same_classes(layout.train, train_folders.keys(), layout.test, test_folders.keys())
-    test = _list_classes(test_folders, left_out)
-    loose = _loose(root, layout.train, layout.test)
-    warnings = (*layout.warnings, *nested, *loose, *left_out_sentence(left_out))
-    return Listing(classes, flat(train), flat(test), False, warnings)
+    validation, unused = given_validation(layout, rules)
+    if validation and rules.validation == "auto" and not _has_labels(validation, train_folders):
+        unused = (_unlabelled(validation),)
+        validation = None
+    nested = () if rules.groups else shared_subfolders(layout.train, train_folders)
+    warnings = [*layout.warnings, *unused, *nested, *alike(train)]
+    test_folder = layout.test
+    if test_folder and not _has_labels(test_folder, train_folders):
+        warnings.append(_unlabelled(test_folder))
+        test_folder = None
+    read = partial(_read_split, layout.train, train_folders.keys(), left_out, warnings)
+    given = read(validation, "validation") if validation else []
+    test = read(test_folder, "test") if test_folder else None
+    if test is None and rules.is_plain:
+        warnings += too_few_for_test(train)
+    splits = [each for each in (layout.train, validation, test_folder) if each]
+    done = divide(train, given, test, rules, partial(_named, splits), lambda: hold_out(layout.train, train))
+    warnings += [*_loose(layout.root, *splits), *left_out_sentence(left_out)]
+    return listing_of(layout.root, tuple(train), done, warnings)
+
+
+def _read_split(
+    train: Path, classes: Set[str], left_out: Counter[str], warnings: list[str], folder: Path, kind: str
+) -> list[ImageFile]:
+    """Return the images of the split ``kind``; add which classes it does not have to ``warnings``."""
+    found = class_folders(folder, fewest=1)
+    warnings += _other_classes(train, classes, folder, found.keys(), kind)
+    return flat(_list_classes(found, left_out))
+
+
+def listing_of(root: Path, classes: tuple[str, ...], done: DividedFiles, warnings: Sequence[str]) -> Listing:
+    """Return divided images as a listing."""
+    held = bool(done.held_how)
+    return Listing(root, classes, done.train, done.test, held, tuple(warnings), done.division, done.held_how)
+
+
+def _named(splits: Sequence[Path], files: Sequence[ImageFile]) -> Named:
+    """Return the path of each image below the folder of its split."""
+    roots = [f"{each}{os.sep}" for each in splits]
+    return Named([_below(file.path, roots) for file in files])
+
+
+def _below(path: str, roots: Sequence[str]) -> str:
+    root = max((each for each in roots if path.startswith(each)), key=len, default="")
+    return path[len(root) :].replace(os.sep, "/")
+
+
+def _has_labels(test: Path, classes: Mapping[str, Path]) -> bool:
+    """Return whether test images are in folders of classes: those of competitions come without labels."""
+    names = [entry.name for entry in os.scandir(test) if is_folder(entry) and not is_passed_over(entry.name)]
+    known = {each.casefold() for each in classes}
+    return len(names) > 1 or any(composed(each).casefold() in known for each in names)
+
+
+def _unlabelled(test: Path) -> str:
+    return (
+        f"{path_text(test)} is not used: its images are not in folders of the classes. Once a network is "
+        "exported, hpo predict classifies them"
+    )
 
 
 def _list_classes(folders: Mapping[str, Path], left_out: Counter[str]) -> dict[str, list[ImageFile]]:
@@ -158,7 +249,7 @@ def _scan(folder: Path, class_name: str, left_out: Counter[str]) -> Iterator[Ima
     for entry in walk_images(folder, left_out):
         try:
             status = entry.stat()
-        except FileNotFoundError:
+        except OSError:  # gone, back to itself, or not to be read
             if not entry.is_symlink():
                 raise
             yield ImageFile(entry.path, class_name, 0, 0)
@@ -171,29 +262,32 @@ def flat(found: Mapping[str, list[ImageFile]]) -> list[ImageFile]:
     return [file for files in found.values() for file in files]
 
 
-def _check_same_classes(train: Path, trained: Set[str], test: Path, tested: Set[str]) -> None:
-    missing = [
-        f"{folder} is missing the class {', '.join(sorted(names))}"
-        for folder, names in ((test, trained - tested), (train, tested - trained))
-        if names
-    ]
+def _other_classes(train: Path, trained: Set[str], test: Path, tested: Set[str], kind: str) -> Iterator[str]:
+    """Yield which classes have no images of a split, ``kind``.
+
+    Raises ``LayoutError`` for classes without training images.
+    """
+    unknown = sorted(tested - trained)
+    if unknown:
+        forms = {name.casefold(): name for name in trained}
+        same = next((f" ({forms[each.casefold()]})" for each in unknown if each.casefold() in forms), "")
+        raise LayoutError(
+            f"{test} has the class {', '.join(unknown)}, which {train} does not have: rename it as "
+            f"there{same}, add training images of it, or remove it"
+        )
+    missing = sorted(trained - tested)
     if missing:
-        raise LayoutError(" and ".join(missing))
+        yield f"the {kind} images in {path_text(test)} have no {', '.join(missing)}"
 
 
 def hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[ImageFile], list[ImageFile]]:
-    """Hold out a share of each class, at least one image: those with the lowest hashes of their names.
+    """Hold out a share of each class of two images or more: those with the lowest hashes of their names.
 
     The hash depends only on the name, so adding images leaves most others in the split they were in.
     """
     kept: list[ImageFile] = []
     held_out: list[ImageFile] = []
-    for class_name, files in found.items():
-        if len(files) < 2:
-            raise LayoutError(
-                f"class {class_name} has only one image in {root}; at least two are needed to hold one out "
-                "for test"
-            )
+    for files in found.values():
         by_hash = sorted(files, key=lambda file: _name_hash(file, root))
         count = held_out_count(len(files))
         held_out += sorted(by_hash[:count])
@@ -283,7 +377,7 @@ class _Part:
 
 
 def _damage_report(damaged: list[str]) -> str:
-    more = f"\n  and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
+    more = f"\n  and {len(damaged) - _SHOWN} more: hpo data --json lists all" if len(damaged) > _SHOWN else ""
     listing = "".join(f"\n  {line}" for line in damaged[:_SHOWN])
     images = counted(len(damaged), "image cannot", "images cannot")
     return f"{images} be used; repair or remove {'it' if len(damaged) == 1 else 'them'}:{listing}{more}"

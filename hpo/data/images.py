@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
+import re
 import stat
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageChops, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from hpo.config.image_format import STANDARD, ImageFormat
@@ -22,11 +23,12 @@ from hpo.data.cache import Bytes
 from hpo.data.fit import as_pixels, fit, with_borders
 from hpo.data.levels import UnknownRangeError, stored, to_rgb
 from hpo.data.walk import broken_link, formats
+from hpo.files import regular_file
 from hpo.text import counted
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # its errors come back as a reason, with the file
 
-RemarkKind: TypeAlias = Literal["frames", "exif", "dark", "constant"]
+RemarkKind: TypeAlias = Literal["frames", "exif", "dark", "alpha", "constant"]
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -56,6 +58,12 @@ class DecodedImage(NamedTuple):
     remarks: tuple[Remark, ...] = ()
 
 
+def open_image(path: Path) -> Image.Image:
+    """Open an image file. Raises what Pillow raises, and ``DataError`` for a pipe, which would block."""
+    regular_file(path)
+    return Image.open(path, formats=formats())
+
+
 class ImageHeader(NamedTuple):
     """The size of an image (width and height, upright), and whether its file can have color."""
 
@@ -69,7 +77,7 @@ _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
 def measure(path: Path) -> ImageHeader | None:
     """Read what the header of an image says; None for a file that cannot be read."""
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=formats()) as image:
+        with open_image(path) as image:
             turn, _ = _orientation(image)
             width, height = image.size
             size = (height, width) if turn in _SIDEWAYS else (width, height)
@@ -87,14 +95,16 @@ _TINT = 8
 def has_color(path: Path) -> bool:
     """Return whether a pixel of an image is not gray; False for a file that cannot be read."""
     try:
-        with Image.open(path, formats=formats()) as image:
+        with open_image(path) as image:
             how = stored(image)
             image.draft("RGB", (_COLOR_SIDE, _COLOR_SIDE))
-            image.load()
-            pixels = np.asarray(to_rgb(image, how)[0])
+            with _turn_of(image):
+                image.load()
+                red, green, blue = to_rgb(image, how).image.split()
+                pairs = ((red, green), (green, blue), (red, blue))
+                return any(ImageChops.difference(*pair).getextrema()[1] > _TINT for pair in pairs)  # type: ignore[operator]
     except Exception:  # decoding names it, with the reason
         return False
-    return is_colored(pixels)
 
 
 def is_colored(pixels: Bytes) -> bool:
@@ -102,10 +112,17 @@ def is_colored(pixels: Bytes) -> bool:
     return bool((pixels.max(2).astype(np.int16) - pixels.min(2)).max() > _TINT)
 
 
+@contextmanager
+def silent_pillow() -> Iterator[None]:
+    """Hide Pillow's warnings: what matters is a reason or a remark. Use it around threads, not in them."""
+    with warnings.catch_warnings():  # filters belong to the whole process
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
 def decode_images(paths: Iterable[Path], pool: Executor, form: ImageFormat) -> list[DecodedImage | str]:
     """Decode images in parallel; one that cannot be used becomes the reason."""
-    with warnings.catch_warnings():  # around the threads: filters belong to the whole process
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters is a reason or a remark
+    with silent_pillow():
         return list(pool.map(partial(decode_or_reason, form=form), paths))
 
 
@@ -119,7 +136,7 @@ def decode_or_reason(path: Path, form: ImageFormat) -> DecodedImage | str:
             return "the file is empty"
         return decode_image(path, form)
     except UnidentifiedImageError:
-        return "not an image, or an unknown format"
+        return _what_it_is(path)
     except OSError as error:
         return broken_link(path) or error.strerror or str(error)
     except UnknownRangeError as error:
@@ -131,16 +148,47 @@ def decode_or_reason(path: Path, form: ImageFormat) -> DecodedImage | str:
         return f"damaged ({type(error).__name__}: {error})"
 
 
+_SIGNS: tuple[tuple[bytes, str], ...] = (
+    (rb"....ftyp(hei|hev|mif1|msf1)", "a HEIC image, whatever its name says: save it as JPEG"),
+    (rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ", "a video: save its frames as images"),
+    (
+        rb"\s*<(!doctype html|html|head)",
+        "a web page, such as a server's error message: download it again",
+    ),
+    (rb"\s*(<\?xml[^>]*>\s*)?(<!--.*-->\s*)?(<!doctype svg[^>]*>\s*)?<svg", "an SVG drawing: save it as PNG"),
+    (rb"version https://git-lfs", "a pointer of Git LFS, not the image: fetch it with git lfs pull"),
+    (rb"%PDF-", "a PDF document: save its pages as images"),
+    (rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b", "an archive: unpack it"),
+    (rb"\x93NUMPY", "a NumPy array: use dataset: arrays, or save it as an image"),
+    (rb"\x89HDF", "an HDF5 file: save its images as files"),
+    (rb"\0+$", "only zero bytes, as an interrupted copy or download leaves: copy it again"),
+)
+"""How files begin that bear the names of images."""
+
+
+def _what_it_is(path: Path) -> str:
+    """Return what a file is that Pillow does not know, and what to do."""
+    with path.open("rb") as handle:
+        start = handle.read(_START)
+    for sign, kind in _SIGNS:
+        if re.match(sign, start, re.DOTALL | re.IGNORECASE):
+            return kind
+    return "not an image, or an unknown format"
+
+
+_START = 512
+
+
 def decode_image(path: Path, form: ImageFormat) -> DecodedImage:
     """Decode an image: upright, in the format ``form``; transparent pixels are white.
 
     Raises ``UnknownRangeError``, and what Pillow raises.
     """
     image, size = _opened(path, form)
-    with image, _alone if image.width * image.height > _LARGE else nullcontext():
+    with image, _turn_of(image):
         how = stored(image)
         image.load()
-        rgb, dark = to_rgb(image, how)
+        rgb, dark, from_alpha = to_rgb(image, how)
         turn, exif = _orientation(image)
         if turn is not None:
             rgb = rgb.transpose(turn)
@@ -155,9 +203,16 @@ def decode_image(path: Path, form: ImageFormat) -> DecodedImage:
         remarks.append(Remark("exif", exif))
     if dark:
         remarks.append(Remark("dark", dark))
+    if from_alpha:
+        remarks.append(Remark("alpha"))
     if (pixels == pixels[:, :1, :1]).all():
         remarks.append(Remark("constant"))
     return DecodedImage(with_borders(pixels, form), size, tuple(remarks))
+
+
+def _turn_of(image: Image.Image) -> AbstractContextManager[object]:
+    """Return what to hold while the pixels of an image are in memory."""
+    return _alone if image.width * image.height > _LARGE else nullcontext()
 
 
 _alone = Lock()
@@ -174,7 +229,7 @@ def _opened(path: Path, form: ImageFormat) -> tuple[Image.Image, tuple[int, int]
     valid. Raises ``DecompressionBombError`` for what is too large even so.
     """
     try:
-        image = Image.open(path, formats=formats())
+        image = open_image(path)
         bomb = None
     except Image.DecompressionBombError as error:
         try:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from hpo.data.walk import is_image, is_passed_over
+from hpo.config.division import DivisionRules
+from hpo.data.class_names import CONTROL, composed
+from hpo.data.walk import is_folder, is_image, is_passed_over, walk_images
 from hpo.files import is_utf8, path_text
 from hpo.text import counted
 
@@ -32,8 +33,9 @@ _CONTENTS = frozenset({"set", "data", "dataset", "images", "imgs", "image", "img
 """Names of folders that say nothing of the images in them, as in cat/images and dog/images."""
 _SHOWN = 5  # folders listed in one message
 _DEEPEST = 4  # single folders within each other; links may go on forever
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""Characters that names of classes must not have: of control, and of direction."""
+_BEGINNING = re.compile(r"[^\W\d_]+(?=[\W\d_])")
+_MOST_BEGINNINGS = 100
+"""Of the names of files, as in cat.0.jpg: with more of them, they are hardly classes."""
 
 
 class LayoutError(Exception):
@@ -48,42 +50,113 @@ class LayoutError(Exception):
 class Layout:
     """Where the images are; ``warnings`` say which folders are not used."""
 
+    root: Path
+    """The folder of the splits, or of the classes: what was given, or a folder within it."""
     train: Path
     test: Path | None = None
     warnings: tuple[str, ...] = ()
+    validation: tuple[Path, ...] = ()
+    """Folders of validation images; a data set has one at most."""
 
 
 def find_layout(root: Path) -> Layout:
     """Find the folders of training and test images; without them, ``root`` itself has the classes.
 
+    They may be deeper, where there is only one place for them: ``images/train/cat``, ``train/train/cat``.
     Raises ``LayoutError`` for two folders of one split, and for splits without training images.
     """
+    _refuse_detection(root)
+    root = _with_splits(root)
     names = _folders(root)
     splits = _splits(names)
     others = sorted({*names}.difference(*splits.values()))
     if not any(splits.values()) or _is_class(root, splits, others):
-        return Layout(root)
+        return Layout(root, root)
     train, test = _only(root, splits, "train"), _only(root, splits, "test")
     if train is None:
         raise LayoutError(_without_train(root, splits, others))
-    return Layout(train, test, _unused(train, test, splits["validation"], others))
+    _refuse_detection(train)
+    given = tuple(root / name for name in splits["validation"])
+    tested = test and _with_classes(test, "test")
+    return Layout(root, _with_classes(train, "train"), tested, _unused(train, others), given)
 
 
-def class_folders(folder: Path) -> dict[str, Path]:
+def _with_splits(root: Path) -> Path:
+    """Return the folder below ``root`` that has the splits, or the classes; ``root`` if none clearly does."""
+    place = root
+    for _ in range(_DEEPEST):
+        names = _folders(place)
+        splits = [name for name in names if _splits(_folders(place / name))["train"]]
+        if any(_splits(names).values()) or _has_images(place):
+            break
+        if len(splits) == 1 and not any(_holds_images(place / name) for name in names if name != splits[0]):
+            return place / splits[0]
+        if len(names) != 1:
+            break
+        (name,) = names
+        place /= name
+        if (name.lower() in _CONTENTS or name.lower() == root.name.lower()) and len(_folders(place)) > 1:
+            return place
+    return root
+
+
+def _with_classes(split: Path, kind: Kind) -> Path:
+    """Return the folder of a split's classes: within it, if it has only itself or ``images`` again."""
+    place = split
+    for _ in range(_DEEPEST):
+        names = _folders(place)
+        if len(names) != 1 or _has_images(place) or not _folders(place / names[0]):
+            break
+        if names[0].lower() not in _CONTENTS and not _splits(names)[kind]:
+            break
+        place /= names[0]
+    return place
+
+
+def _holds_images(folder: Path) -> bool:
+    """Return whether there is an image anywhere below a folder."""
+    return next(walk_images(folder, Counter()), None) is not None
+
+
+def _refuse_detection(folder: Path) -> None:
+    """Raise ``LayoutError`` for images with boxes in text files, as programs of the YOLO family read them."""
+    images, labels = folder / "images", folder / "labels"
+    if not (images.is_dir() and labels.is_dir()) or _holds_images(labels):
+        return
+    if next(labels.rglob("*.txt"), None) is not None:
+        raise LayoutError(
+            f"{folder} has images and a text file of boxes for each (YOLO): that is for finding objects, and "
+            "hpo tells apart whole images. Put images in one folder per class",
+            advise=True,
+        )
+
+
+def class_folders(folder: Path, fewest: int = 2) -> dict[str, Path]:
     """Return the folders of a split's classes, sorted by name in Unicode's composed form (NFC).
 
-    Raises ``LayoutError`` for fewer than two, for splits in place of classes, and for a name that cannot be
-    used.
+    Raises ``LayoutError`` for fewer than ``fewest``, for splits in place of classes, and for a name that
+    cannot be used.
     """
     names = _folders(folder)
     if not names:
-        loose = sum(is_image(path.name) for path in folder.iterdir())
-        only = f", only {counted(loose, 'loose image')}: put images in one folder per class" if loose else ""
-        raise LayoutError(f"{folder} has no class folders{only}", advise=True)
-    if len(names) == 1:
+        raise LayoutError(f"{folder} has no class folders{_only_loose(folder)}", advise=True)
+    if len(names) < fewest:
         raise _single(folder, names[0])
     _refuse_splits(folder, names)
     return _by_class(folder, names)
+
+
+def _only_loose(folder: Path) -> str:
+    """Return what a folder without class folders has: loose images, names that begin with a class."""
+    loose = [path.name for path in folder.iterdir() if is_image(path.name)]
+    if not loose:
+        return ""
+    found = f", only {counted(len(loose), 'loose image')}: put images in one folder per class"
+    begins = Counter(match[0] for name in loose if (match := _BEGINNING.match(name)))
+    names = sorted(begins)
+    if 2 <= len(names) <= _MOST_BEGINNINGS and begins.total() == len(loose) > len(names):
+        found += f" (their names begin with {_some(names)})"
+    return found + ", or list them in a table with the columns path and label (dataset: table)"
 
 
 def shared_subfolders(folder: Path, classes: Mapping[str, Path]) -> Iterator[str]:
@@ -113,7 +186,7 @@ def _has_images(folder: Path) -> bool:
 
 def _folders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not is_passed_over(entry.name) and entry.is_dir())
+        return sorted(entry.name for entry in entries if not is_passed_over(entry.name) and is_folder(entry))
 
 
 def _splits(names: Iterable[str]) -> Splits:
@@ -217,26 +290,39 @@ def _by_class(folder: Path, names: Iterable[str]) -> dict[str, Path]:
             raise LayoutError(f"the class folder {os.fsencode(name)!r} in {folder} is not UTF-8: rename it")
         if CONTROL.search(name):
             raise LayoutError(f"the class folder {name!r} in {folder} has a control character: rename it")
-        composed = unicodedata.normalize("NFC", name)
-        if composed in found:
+        usual = composed(name)
+        if usual in found:
             raise LayoutError(
-                f"{folder} has two folders of the class {composed}, in two Unicode forms "
-                f"({found[composed].name!a}, {name!a}): merge them, or rename one"
+                f"{folder} has two folders of the class {usual}, in two Unicode forms "
+                f"({found[usual].name!a}, {name!a}): merge them, or rename one"
             )
-        found[composed] = folder / name
+        found[usual] = folder / name
     return dict(sorted(found.items()))
 
 
-def _unused(
-    train: Path, test: Path | None, validation: Sequence[str], others: Sequence[str]
-) -> tuple[str, ...]:
-    warnings = []
-    for name in validation:
-        instead = "" if test else ", or rename it test to measure the best network on it"
-        warnings.append(
-            f"{path_text(train.parent / name)} is not used: hpo draws validation images from {train.name} "
+def _unused(train: Path, others: Sequence[str]) -> tuple[str, ...]:
+    return (f"not used, as they are beside {path_text(train)}: {_some(others)}",) if others else ()
+
+
+def given_validation(layout: Layout, rules: DivisionRules) -> tuple[Path | None, tuple[str, ...]]:
+    """Return the folder whose images validate, if there is one, and which are not used.
+
+    Raises ``LayoutError`` for several, and if there is none though one is asked for.
+    """
+    found, train = layout.validation, layout.train
+    if not rules.uses_given:
+        instead = "" if layout.test else ", or rename it test to measure the best network on it"
+        return None, tuple(
+            f"{path_text(each)} is not used: hpo draws validation images from {train.name} "
             f"(val_fraction). Move its images into {train.name} to train on them{instead}"
+            for each in found
         )
-    if others:
-        warnings.append(f"not used, as they are beside {path_text(train)}: {_some(others)}")
-    return tuple(warnings)
+    if len(found) > 1:
+        names = _some([each.name for each in found])
+        raise LayoutError(
+            f"{found[0].parent} has {len(found)} folders of validation images ({names}): keep one, or use "
+            "validation: drawn"
+        )
+    if not found and rules.validation == "given":
+        raise LayoutError(f"validation: given, but there is no folder of validation images beside {train}")
+    return (_with_classes(found[0], "validation") if found else None), ()

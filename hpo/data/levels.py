@@ -6,11 +6,11 @@ Where it is known which values are black and white, they are scaled; where it is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageChops
 
 Values = npt.NDArray[Any]
 
@@ -64,17 +64,27 @@ def _rawmode(tile: Any) -> Any:
     return arguments[0] if isinstance(arguments, tuple) and arguments else arguments
 
 
-def to_rgb(image: Image.Image, how: Stored) -> tuple[Image.Image, str]:
-    """Return a loaded image as RGB, transparent pixels on white, and a remark on its range (mostly empty).
+class Converted(NamedTuple):
+    """An RGB image, a remark on its range (mostly empty), and whether it shows its transparency alone."""
 
+    image: Image.Image
+    dark: str = ""
+    from_alpha: bool = False
+
+
+def to_rgb(image: Image.Image, how: Stored) -> Converted:
+    """Return a loaded image as RGB, transparent pixels on white.
+
+    A drawing of a single light color, which would be lost on white, becomes black.
     Raises ``UnknownRangeError`` with the reason.
     """
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         levels, remark = _gray(np.asarray(image), image.mode, how)
+        found = Image.fromarray(levels)
         transparent = image.info.get("transparency")
         if isinstance(transparent, int):
-            levels[np.asarray(image) == transparent] = _BYTE
-        return Image.fromarray(levels).convert("RGB"), remark
+            found.putalpha(Image.fromarray((np.asarray(image) != transparent).astype(np.uint8) * _BYTE))
+        return _on_white(found)._replace(dark=remark)
     if how.signed:
         raise UnknownRangeError("its values are signed: save it with values from 0 to 255")
     if how.deep:
@@ -82,7 +92,7 @@ def to_rgb(image: Image.Image, how: Stored) -> tuple[Image.Image, str]:
         transparent = image.info.get("transparency")
         if isinstance(transparent, tuple):  # a color of 16 bits
             image.info["transparency"] = tuple(value >> 8 for value in transparent)
-    return _on_white(image), ""
+    return _on_white(image)
 
 
 def _gray(values: Values, mode: str, how: Stored) -> tuple[npt.NDArray[np.uint8], str]:
@@ -148,17 +158,51 @@ def _few_bits(most: int) -> UnknownRangeError:
     )
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def _on_white(image: Image.Image) -> Converted:
     if image.mode in ("La", "RGBa"):  # premultiplied
         image = image.convert(image.mode[:-1] + "A")
     if image.mode == "RGB" and "transparency" not in image.info:
-        return image
+        return Converted(image)
     try:
         if image.mode not in ("LA", "PA", "RGBA") and "transparency" not in image.info:
-            return image.convert("RGB")
+            return Converted(image.convert("RGB"))
         drawn = image.convert("RGBA")
     except ValueError as error:  # such as CIE LAB
         raise UnknownRangeError(f"its color mode {image.mode} is not supported: save it as RGB") from error
+    alpha = drawn.getchannel("A")
+    if _is_lost_on_white(drawn, alpha):
+        return Converted(ImageChops.invert(alpha).convert("RGB"), from_alpha=True)
     page = Image.new("RGBA", drawn.size, "white")
     page.alpha_composite(drawn)
-    return page.convert("RGB")
+    return Converted(page.convert("RGB"))
+
+
+_SHADES = 8
+"""Of 255: colors of a drawing that differ by no more are one color, after compression."""
+_LIGHT = 192
+"""A drawing of one color is hard to see on white if all its channels are at least this."""
+
+
+def _is_lost_on_white(drawn: Image.Image, alpha: Image.Image) -> bool:
+    """Return whether all that can be seen has one light color, so that only transparency is a picture."""
+    least, most = alpha.getextrema()
+    if least == most:
+        return False
+    visible = alpha.point([0] + [_BYTE] * _BYTE)
+    counts = np.reshape(drawn.convert("RGB").histogram(visible), (3, _BYTE + 1))
+    return all(_is_light(each) for each in counts)
+
+
+def _is_light(counts: Values) -> bool:
+    levels = np.flatnonzero(counts)
+    return bool(levels[0] >= _LIGHT and levels[-1] - levels[0] <= _SHADES)
+
+
+def lost_on_white(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Return for images (N, 4, H, W) whether only the last channel, the opacity, is a picture (N,)."""
+    colors, alpha = values[:, :3].reshape(len(values), 3, -1), values[:, 3].reshape(len(values), 1, -1)
+    least = np.where(alpha, colors, _BYTE).min(2)
+    most = np.where(alpha, colors, 0).max(2).astype(np.int16)
+    varies = alpha.min((1, 2)) < alpha.max((1, 2))
+    lost: npt.NDArray[np.bool_] = varies & ((least >= _LIGHT) & (most - least <= _SHADES)).all(1)
+    return lost

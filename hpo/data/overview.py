@@ -11,16 +11,14 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from PIL import Image
 
 from hpo.config.image_format import ImageFormat
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels
 from hpo.data.duplicates import Duplicates, Pair, SeenImage, Split
 from hpo.data.folder import ImageFile, Listing
-from hpo.data.images import decode_images
+from hpo.data.images import decode_images, open_image, silent_pillow
 from hpo.data.progress import progress_bar
 from hpo.data.survey import Survey
-from hpo.data.walk import formats
 from hpo.files import path_text
 from hpo.limits import available_cores
 
@@ -37,7 +35,9 @@ class Overview:
 
     classes: tuple[str, ...]
     format: ImageFormat
-    counts: dict[Split, Counter[str]] = field(default_factory=lambda: {"train": Counter(), "test": Counter()})
+    counts: dict[Split, Counter[str]] = field(
+        default_factory=lambda: {"train": Counter(), "validation": Counter(), "test": Counter()}
+    )
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     """Width and height, upright."""
     modes: Counter[str] = field(default_factory=Counter)
@@ -97,6 +97,7 @@ def overview_of_files(root: Path, listing: Listing, form: ImageFormat) -> Overvi
     total = len(listing.train) + len(listing.test)
     with (
         progress_bar(f"reading images of {path_text(root)} ({total:,})", total) as advance,
+        silent_pillow(),
         ThreadPoolExecutor(available_cores()) as pool,
     ):
         for split, files in _splits(listing):
@@ -120,16 +121,24 @@ def overview_of_files(root: Path, listing: Listing, form: ImageFormat) -> Overvi
 
 
 def overview_of_arrays(
-    classes: tuple[str, ...], decode: Callable[[], Decoded], native: ImageFormat, form: ImageFormat
+    classes: tuple[str, ...],
+    decode: Callable[[], Decoded],
+    native: ImageFormat,
+    form: ImageFormat,
+    given: int = 0,
 ) -> Overview:
-    """Read a data set that is decoded to one format, ``form``, from images of the format ``native``."""
+    """Read a data set that is decoded to one format, ``form``, from images of the format ``native``.
+
+    The last ``given`` training images are a validation split.
+    """
     overview = Overview(classes, form)
     reader, decoded = _Reader(overview), decode()
     for split, part in _parts(decoded):
         number = 0
         for pixels in part.chunks:
             labels = part.labels[number : number + len(pixels)]
-            reader.add(pixels, _numbered(split, classes, labels, number))
+            first_given = len(part.labels) - given if split == "train" else len(part.labels)
+            reader.add(pixels, _numbered(split, classes, labels, number, first_given))
             number += len(pixels)
         overview.sizes[native.width, native.height] += number
     overview.remarks = decoded.warnings()
@@ -141,21 +150,27 @@ def _parts(decoded: Decoded) -> Iterator[tuple[Split, DecodedSplit]]:
     yield "test", decoded.test
 
 
-def _numbered(split: Split, classes: Sequence[str], labels: Labels, start: int) -> list[SeenImage]:
+def _numbered(
+    split: Split, classes: Sequence[str], labels: Labels, start: int, first_given: int
+) -> list[SeenImage]:
     return [
-        SeenImage(split, classes[label], f"{split} image {number}")
+        SeenImage("validation", classes[label], f"validation image {number - first_given}")
+        if number >= first_given
+        else SeenImage(split, classes[label], f"{split} image {number}")
         for number, label in enumerate(labels.tolist(), start)
     ]
 
 
 def _splits(listing: Listing) -> Iterator[tuple[Split, list[ImageFile]]]:
-    yield "train", listing.train
+    trained = len(listing.train) - listing.division.given
+    yield "train", listing.train[:trained]
+    yield "validation", listing.train[trained:]
     yield "test", listing.test
 
 
 def _mode(path: Path) -> str:
     try:
-        with Image.open(path, formats=formats()) as image:
+        with open_image(path) as image:
             return f"{image.format} {image.mode}"
     except Exception:  # decoding names it, with the reason
         return ""

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from hpo.data.cache import Labels
+from hpo.data.division import DRAWN, Division, Wanted, block_folds, chosen_blocks, latest_blocks
 from hpo.errors import DataError
 from hpo.rng import Key
 from hpo.text import counted
@@ -44,18 +46,22 @@ def split(
     train_images: int | None,
     key: Key,
     fold: Fold = Fold(),
+    division: Division = DRAWN,
 ) -> Split:
     """Hold out ``val_fraction`` of the images, and keep ``train_images`` of the others (all if ``None``).
 
-    Each class gets its proportional share of both parts, within an image or two. The validation images do
-    not depend on ``train_images``, and a smaller training set is a subset of a larger one. ``classes`` are
-    the names of the labels. Raises ``DataError`` if a part would have no images of a class, or if there are
-    fewer than ``train_images``.
+    Each class gets its proportional share of both parts, within an image or two; see ``division`` for what
+    else may decide. The validation images do not depend on ``train_images``, and a smaller training set is a
+    subset of a larger one. ``classes`` are the names of the labels. Raises ``DataError`` if a part would have
+    no images of a class, or if there are fewer than ``train_images``.
     """
     order = _stratified_order(labels, key)
-    val, rest = _apart(order, val_fraction, fold)
+    if division.kind == "drawn":
+        val, rest = _apart(order, val_fraction, fold)
+    else:
+        val, rest = _divided(labels, classes, val_fraction, key, fold, division)
+    held_out = _cause(val_fraction, fold, division)
     if train_images is not None and train_images > len(rest):
-        held_out = f"folds: {fold.count}" if fold.count else f"val_fraction: {val_fraction:g}"
         raise DataError(
             f"train_images is {train_images:,}, but only {len(rest):,} of "
             f"{counted(len(labels), 'training image')} "
@@ -64,18 +70,70 @@ def split(
     train = rest[:train_images]
     for part, rows in (("validation", val), ("training", train)):
         missing = np.flatnonzero(np.bincount(labels[rows], minlength=len(classes)) == 0)
-        if len(missing):
-            shortage = _Shortage(labels, order, rest, fold, val_fraction, train_images)
+        is_given = part == "validation" and division.kind == "given"  # as it is; a warning tells it
+        if len(missing) and not is_given:
+            shortage = _Shortage(labels, order, rest, fold, val_fraction, train_images, division)
             raise DataError(shortage.message(part, classes, missing))
     if fold.include_validation:
         train = np.concatenate([train, val])
     return Split(train=np.sort(train), val=np.sort(val))
 
 
-def fewest_training_images(labels: Labels, val_fraction: float, key: Key) -> int:
+def fewest_training_images(
+    labels: Labels, classes: Sequence[str], val_fraction: float, key: Key, division: Division = DRAWN
+) -> int:
     """Return the least ``train_images`` with which ``split`` has each class that it can have."""
-    _, rest = _apart(_stratified_order(labels, key), val_fraction, Fold())
+    if division.kind == "drawn":
+        _, rest = _apart(_stratified_order(labels, key), val_fraction, Fold())
+    else:
+        _, rest = _divided(labels, classes, val_fraction, key, Fold(), division)
     return _until_every_class(labels[rest])
+
+
+def _divided(
+    labels: Labels, classes: Sequence[str], val_fraction: float, key: Key, fold: Fold, division: Division
+) -> tuple[Labels, Labels]:
+    """Return the validation images and the others, these stratified, as a division has them."""
+    held = _held(labels, classes, val_fraction, key, fold, division)
+    rest = np.flatnonzero(~held)
+    return np.flatnonzero(held), rest[_stratified_order(labels[rest], key)]
+
+
+def _held(
+    labels: Labels, classes: Sequence[str], val_fraction: float, key: Key, fold: Fold, division: Division
+) -> npt.NDArray[np.bool_]:
+    if fold.count and division.kind in ("given", "order"):
+        raise DataError(f"folds: {fold.count} {no_folds(division)}")
+    if division.kind == "given":
+        return np.arange(len(labels)) >= len(labels) - division.given
+    blocks = division.blocks
+    assert blocks is not None
+    if fold.count:
+        held: npt.NDArray[np.bool_] = (
+            block_folds(labels, classes, blocks, fold.count, key / "folds") == fold.index
+        )
+        return held
+    wanted = Wanted(val_fraction, f"val_fraction: {val_fraction:g}")
+    if blocks.ordered:
+        return latest_blocks(blocks, wanted)
+    return chosen_blocks(labels, classes, blocks, wanted, key / "groups")
+
+
+def no_folds(division: Division) -> str:
+    """Return why images that are divided so have no folds."""
+    if division.kind == "given":
+        return (
+            "would train on images of the validation split that the data set has; with validation: drawn it "
+            "is not used"
+        )
+    return "would train on images that are later than those of validation: leave out order, or folds"
+
+
+def _cause(val_fraction: float, fold: Fold, division: Division) -> str:
+    """Return what decides how many images validate."""
+    if division.kind == "given":
+        return "the validation split"
+    return f"folds: {fold.count}" if fold.count else f"val_fraction: {val_fraction:g}"
 
 
 def _apart(order: Labels, val_fraction: float, fold: Fold) -> tuple[Labels, Labels]:
@@ -104,6 +162,7 @@ class _Shortage:
     fold: Fold
     val_fraction: float
     train_images: int | None
+    division: Division = DRAWN
 
     def message(self, part: str, classes: Sequence[str], missing: Labels) -> str:
         """Return which class is missing, why, and what would help."""
@@ -113,7 +172,7 @@ class _Shortage:
         others = f", nor of {len(missing) - 1:,} more," if len(missing) > 1 else ""
         images = f"{count:,} training image{'' if count == 1 else 's'}"
         if part == "validation":
-            cause = f"folds: {self.fold.count}" if self.fold.count else f"val_fraction: {self.val_fraction:g}"
+            cause = _cause(self.val_fraction, self.fold, self.division)
         else:
             cause = f"train_images: {self.train_images or 'all'}"
         return (
@@ -123,12 +182,16 @@ class _Shortage:
 
     def _setting(self, part: str, classes: int) -> str:
         """Return a change of the settings that helps; empty if there is none."""
+        if self.division.kind == "order" and part == "training":
+            return ", or use a smaller val_fraction"
         if part == "training":
             complete = len(np.unique(self.labels[self.rest])) == classes
             fewest = _until_every_class(self.labels[self.rest])
             return f", or use train_images: {fewest} or more" if complete and self.train_images else ""
         if self.fold.count:
             return ", or use fewer folds"
+        if self.division.kind != "drawn":
+            return ", or use another val_fraction"
         share = math.ceil(100 * _until_every_class(self.labels[self.order]) / len(self.order)) / 100
         _, rest = _apart(self.order, share, Fold())
         complete = len(np.unique(self.labels[rest[: self.train_images]])) == classes

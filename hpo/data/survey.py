@@ -16,6 +16,7 @@ _TEXTS: dict[RemarkKind, str] = {
     "frames": "several frames, of which only the first is used",
     "exif": "EXIF data that cannot be read, and may not be upright",
     "dark": "16 bits but use only the darkest quarter of them",
+    "alpha": "one light color, so that only the transparency is a picture: it is used as black on white",
     "constant": "a single color",
 }
 

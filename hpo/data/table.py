@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hpo.config.division import NO_RULES, DivisionRules
 from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Source
-from hpo.data.class_names import check_class_names
-from hpo.data.folder import ImageFile, Listing, flat, hold_out, listed_source
+from hpo.data.class_names import alike, check_class_names, composed
+from hpo.data.divide import divide
+from hpo.data.folder import ImageFile, Listing, flat, hold_out, listed_source, listing_of
+from hpo.data.hold_out import too_few_for_test
+from hpo.data.image_keys import Named
 from hpo.data.layout import KINDS, Kind
 from hpo.errors import DataError
 from hpo.files import path_text, regular_file
@@ -30,25 +37,29 @@ _SUFFIXES = {".csv": ",", ".tsv": "\t", ".txt": ","}
 _Row = Mapping[str, Any]
 
 
-def table_source(path: Path, form: ImageFormat = STANDARD) -> Source:
+def table_source(path: Path, form: ImageFormat = STANDARD, *, rules: DivisionRules = NO_RULES) -> Source:
     """Return the images that a table lists, by paths relative to it. Raises ``DataError``."""
+    return source_of_table(path, table_listing(path, rules), form)
+
+
+def source_of_table(path: Path, listing: Listing, form: ImageFormat) -> Source:
+    """Return the images that ``table_listing`` found as a source."""
     path = expanded(path).absolute()
-    return listed_source(path, _listing(path), form, name="table", what=f"images listed in {path_text(path)}")
+    return listed_source(path, listing, form, name="table", what="images listed in")
 
 
-def table_listing(path: Path) -> Listing:
-    """Return the images that a table lists. Raises ``DataError`` as ``table_source`` does."""
-    return _listing(expanded(path).absolute())
+def table_listing(path: Path, rules: DivisionRules = NO_RULES) -> Listing:
+    """Return the images that a table lists. Raises ``DataError``."""
+    return _listing(expanded(path).absolute(), rules)
 
 
-def _listing(path: Path) -> Listing:
+def _listing(path: Path, rules: DivisionRules) -> Listing:
     path = _table_in(path) if path.is_dir() else path
     try:
         regular_file(path)
         rows = _rows(path)
-        return _listed(
-            path, rows, _Columns.of(path, list(dict.fromkeys(each for row in rows for each in row)))
-        )
+        columns = _Columns.of(path, list(dict.fromkeys(each for row in rows for each in row)))
+        return _listed(path, rows, columns, rules)
     except FileNotFoundError as error:
         raise DataError(f"there is no file {error.filename or path}") from error
     except OSError as error:
@@ -168,8 +179,9 @@ class _Columns:
         return [f"{used}, not {', '.join(map(repr, self.others))}: remove the others, or rename them"]
 
 
-def _listed(path: Path, rows: Sequence[_Row], columns: _Columns) -> Listing:
+def _listed(path: Path, rows: Sequence[_Row], columns: _Columns, rules: DivisionRules) -> Listing:
     found: dict[Path, tuple[Kind, ImageFile]] = {}
+    by_path: dict[str, _Row] = {}
     missing, repeated = [], 0
     for number, row in enumerate(rows, 1):
         kind, file = _file(path, number, row, columns)
@@ -180,30 +192,71 @@ def _listed(path: Path, rows: Sequence[_Row], columns: _Columns) -> Listing:
             raise DataError(f"{path}: row {number} lists {file.path} again, with another label or split")
         repeated += place in found
         found[place] = kind, file
+        by_path.setdefault(file.path, row)
     if missing:
         more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
-        raise DataError(f"{path} lists files that do not exist: {', '.join(missing[:_SHOWN])}{more}")
-    warnings = columns.warnings(path)
+        named = ", ".join(missing[:_SHOWN])
+        raise DataError(f"{path} lists files that do not exist: {named}{more}{_hint(path, missing[0])}")
+    warnings = [*columns.warnings(path), *alike({file.class_name: None for _, file in found.values()})]
     if repeated:
         rows_that = counted(repeated, "row lists an image", "rows list an image")
         warnings.append(f"{rows_that} of {path_text(path)} again: each image is used once")
-    return _in_splits(path, list(found.values()), warnings)
+    keys = partial(_named, columns.image, by_path)
+    return _in_splits(path, list(found.values()), warnings, rules, keys)
+
+
+def _named(image: str, rows: Mapping[str, _Row], files: Sequence[ImageFile]) -> Named:
+    """Return the images with the columns of the table."""
+    found = [rows[file.path] for file in files]
+    columns = dict.fromkeys(str(each) for row in found[:1] for each in row)
+    return Named(
+        [_plain(row.get(image)) for row in found],
+        {name: [_plain(row.get(name)) for row in found] for name in columns},
+    )
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None or value != value else str(value).strip()
 
 
 def _file(path: Path, number: int, row: _Row, columns: _Columns) -> tuple[Kind, ImageFile]:
     """Return the split and the image of a row; the size of one that does not exist is -1."""
     given, name = _text(path, number, row, columns.image), _text(path, number, row, columns.label)
+    name = composed(name)
     if not name or not given:
         raise DataError(f"{path}: row {number} has no {'label' if given else 'path'}")
     if "://" in given or "\0" in given:
         raise DataError(f"{path}: row {number} has {given!r}, which is not a file on this machine")
-    place = path.parent / given
+    place = _place(path.parent, given)
     kind = _kind(path, number, row, columns.split)
     try:
         status = place.stat()
     except (FileNotFoundError, NotADirectoryError):
         return kind, ImageFile(str(place), name, -1, 0)
     return kind, ImageFile(str(place), name, status.st_size, status.st_mtime_ns)
+
+
+def _place(folder: Path, given: str) -> Path:
+    """Return the path of an image; where its name is on the disk in the other Unicode form, that."""
+    place = folder / given
+    if not given.isascii() and not place.exists():
+        forms = (folder / unicodedata.normalize(form, given) for form in ("NFC", "NFD"))
+        return next((each for each in forms if each.exists()), place)
+    return place
+
+
+def _hint(table: Path, missing: str) -> str:
+    """Return where a file is that a table lists elsewhere, or without its extension; mostly empty."""
+    given = os.path.relpath(missing, table.parent)
+    if given.startswith(".."):
+        return ""
+    folders = [table.parent, *(each for each in sorted(table.parent.iterdir()) if each.is_dir())]
+    for folder in folders:
+        for suffix in ("", ".jpg", ".jpeg", ".png", ".JPG", ".JPEG"):
+            if (found := folder / f"{given}{suffix}").is_file():
+                there = path_text(found.relative_to(table.parent))
+                return f". There is {there}: write paths relative to the table, with their extension"
+    return ". Paths are relative to the table"
 
 
 def _text(path: Path, number: int, row: _Row, column: str) -> str:
@@ -226,18 +279,37 @@ def _kind(path: Path, number: int, row: _Row, column: str | None) -> Kind:
     return KINDS[value.lower()]
 
 
-def _in_splits(path: Path, files: Sequence[tuple[Kind, ImageFile]], warnings: list[str]) -> Listing:
+def _in_splits(
+    path: Path,
+    files: Sequence[tuple[Kind, ImageFile]],
+    warnings: list[str],
+    rules: DivisionRules,
+    named: Callable[[list[ImageFile]], Named],
+) -> Listing:
     train, test = _by_class(files, "train"), _by_class(files, "test")
     if len(train) < 2:
-        named = f"only the class {next(iter(train))}" if train else "no images"
-        raise DataError(f"{path} has {named} for training; a classifier needs two classes or more")
+        only = f"only the class {next(iter(train))}" if train else "no images"
+        raise DataError(f"{path} has {only} for training; a classifier needs two classes or more")
     unknown = sorted({*test} - {*train})
     if unknown:
         raise DataError(
-            f"{path}: the test images have the class {', '.join(unknown)}, which training does not have"
+            f"{path}: the test images have the class {', '.join(unknown)}, which training does not have: "
+            "rename it, add training images of it, or remove its rows"
         )
-    count = sum(kind == "validation" for kind, _ in files)
-    if count:
+    given = _by_class(files, "validation")
+    if rules.uses_given:
+        unknown = sorted({*given} - {*train})
+        if unknown:
+            raise DataError(
+                f"{path}: the validation images have the class {', '.join(unknown)}, which training does not "
+                "have"
+            )
+        if given and (absent := sorted({*train} - {*given})):
+            warnings.append(f"the validation images of {path_text(path)} have no {', '.join(absent)}")
+        if not given and rules.validation == "given":
+            raise DataError(f"validation: given, but {path} has no validation images in a column split")
+    elif given:
+        count = len(flat(given))
         images = counted(count, "validation image is", "validation images are")
         warnings.append(f"{images} not used ({path_text(path)}): hpo draws its own (val_fraction)")
     absent = sorted({*train} - {*test}) if test else []
@@ -247,10 +319,17 @@ def _in_splits(path: Path, files: Sequence[tuple[Kind, ImageFile]], warnings: li
         check_class_names(tuple(train))
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    if not test:
-        kept, held_out = hold_out(path.parent, train)
-        return Listing(tuple(train), kept, held_out, True, tuple(warnings))
-    return Listing(tuple(train), flat(train), flat(test), False, tuple(warnings))
+    if not test and rules.is_plain:
+        warnings += too_few_for_test(train)
+    done = divide(
+        train,
+        flat(given) if rules.uses_given else [],
+        flat(test) if test else None,
+        rules,
+        named,
+        lambda: hold_out(path.parent, train),
+    )
+    return listing_of(path, tuple(train), done, warnings)
 
 
 def _by_class(files: Iterable[tuple[Kind, ImageFile]], split: Kind) -> dict[str, list[ImageFile]]:

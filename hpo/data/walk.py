@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -77,12 +78,22 @@ def _walk(
         for entry in entries:
             if is_passed_over(entry.name):
                 continue
-            if entry.is_dir():
+            if is_folder(entry):
                 yield from _walk(entry.path, left_out, above | {here})
             elif is_image(entry.name):
                 yield entry
             else:
                 left_out[_suffix(entry.name)] += 1
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder, or a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False
 
 
 def _suffix(name: str) -> str:
@@ -93,10 +104,33 @@ def broken_link(path: Path | str) -> str:
     """Return the target of a link if it does not exist, in words; an empty text for anything else."""
     if not os.path.islink(path) or os.path.exists(path):  # noqa: PTH110, PTH114 - takes both types
         return ""
+    try:
+        os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "is a link that leads back to itself"
     target = os.readlink(path)  # noqa: PTH115
     if os.path.lexists(os.path.join(os.path.dirname(path), target)):  # noqa: PTH118, PTH120 - another link
         target = os.path.realpath(path)
     return f"is a link to {path_text(target)}, which does not exist"
+
+
+_UNPACK = (
+    ((".zip",), "unzip {} -d {}"),
+    ((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"), "mkdir {1} && tar -xf {0} -C {1}"),
+    ((".7z", ".rar"), "7z x {} -o{}"),
+)
+
+
+def unpack(path: Path) -> str:
+    """Return what to do with an archive of images; empty for anything else."""
+    for suffixes, command in _UNPACK:
+        for suffix in suffixes:
+            if path.name.lower().endswith(suffix):
+                folder = path.with_name(path.name[: -len(suffix)] or "images")
+                shown = command.format(shlex.quote(path_text(path)), shlex.quote(path_text(folder)))
+                return f"unpack it ({shown}), and name the folder"
+    return ""
 
 
 def left_out_sentence(left_out: Counter[str]) -> Iterator[str]:
@@ -108,7 +142,22 @@ def left_out_sentence(left_out: Counter[str]) -> Iterator[str]:
         f"{count:,} {path_text(suffix) or 'without extension'}" for suffix, count in _most(left_out)
     )
     files = counted(total, "file is", "files are")
-    yield f"{files} left out: not an image format that Pillow reads here ({listed})"
+    advice = [what for suffixes, what in _ADVICE if suffixes & {*left_out}]
+    yield "; ".join([f"{files} left out: not an image format that Pillow reads here ({listed})", *advice])
+
+
+_ADVICE = (
+    (frozenset({".heic", ".heif", ".hif"}), "save the HEIC photos as JPEG to use them"),
+    (
+        frozenset({".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"}),
+        "save the raw photos as JPEG to use them",
+    ),
+    (frozenset({".svg", ".eps", ".pdf"}), "save the drawings as PNG to use them"),
+    (frozenset({".dcm", ".nii", ".mha"}), "save the scans as PNG of 8 or 16 bits to use them"),
+    (frozenset({".npy", ".mat", ".h5", ".hdf5"}), "dataset: arrays reads .npz files"),
+    (frozenset({".zip", ".tar", ".tgz", ".gz", ".7z", ".rar"}), "unpack the archives to use what is in them"),
+)
+"""What to do with files of these extensions."""
 
 
 def _most(left_out: Counter[str]) -> list[tuple[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from hpo.checks.chance import Chance, auc_limit, balanced_chance, constant_loss,
 from hpo.config.objective import Objective
 from hpo.config.study import StudySpec
 from hpo.data.split import held_out_counts
+from hpo.records import StudyFinding
 
 ALPHA = 0.05 / 3
 """Significance level of a check, over all its tests, in a study whose outcomes do not depend on its
@@ -69,10 +70,16 @@ class StudyResults:
     classes: int | None
     train_images: int | None
     class_counts: tuple[int, ...] = ()
+    val_class_counts: tuple[int, ...] = ()
+    """Of the validation images, if ``val_fraction`` does not say it."""
+    of_images: tuple[StudyFinding, ...] = ()
+    """What was found out about the images before any trial."""
 
     @cached_property
     def val_images(self) -> int | None:
         """Number of validation images of a trial; None if unknown or different between trials."""
+        if self.val_class_counts:
+            return sum(self.val_class_counts)
         if self.train_images is None or "val_fraction" in self.spec.space:
             return None
         return round(self.train_images * self.spec.image_configuration({}).val_fraction)
@@ -81,7 +88,8 @@ class StudyResults:
         """Return the best constant answer on the trial's validation images; None if they are unknown."""
         if not self.classes or not self.train_images:
             return None
-        return self._chance(self.classes, self.train_images, self._val_fraction(trial))
+        images = self._held_out_images(trial)
+        return Chance(largest_share(self._held_out(trial), self.classes), images) if images else None
 
     @property
     def goal(self) -> Objective:
@@ -102,12 +110,11 @@ class StudyResults:
             return chance is not None and chance.standing(value, sigmas) == "at_chance"
         if not self.classes:
             return False
-        counts = _held_out(self.class_counts, self._val_fraction(trial)) if self.class_counts else ()
+        counts = self._held_out(trial)
         if self.goal.metric == "val_loss":
             return value >= (1 - LEAST_GAIN) * constant_loss(counts, self.classes)
         if self.goal.metric in _MEANS_OF_CLASSES:
-            images = round((self.train_images or 0) * self._val_fraction(trial))
-            by_class = balanced_chance(counts, self.classes, images)
+            by_class = balanced_chance(counts, self.classes, self._held_out_images(trial))
             return by_class is not None and by_class.standing(value, sigmas) == "at_chance"
         limit = auc_limit(counts, sigmas) if self.goal.metric == "val_auc" else None
         return limit is not None and value <= limit
@@ -116,12 +123,17 @@ class StudyResults:
         usual = self.spec.image_configuration({}).val_fraction
         return float(trial.values.get("val_fraction", usual))
 
-    def _chance(self, classes: int, train_images: int, val_fraction: float) -> Chance | None:
-        images = round(train_images * val_fraction)
-        if not images:
-            return None
-        counts = _held_out(self.class_counts, val_fraction) if self.class_counts else ()
-        return Chance(largest_share(counts, classes), images)
+    def _held_out_images(self, trial: TrialResult) -> int:
+        """Return the number of a trial's validation images; 0 if unknown."""
+        if self.val_class_counts:
+            return sum(self.val_class_counts)
+        return round((self.train_images or 0) * self._val_fraction(trial))
+
+    def _held_out(self, trial: TrialResult) -> Sequence[int]:
+        """Return how many of a trial's validation images each class has; empty if unknown."""
+        if self.val_class_counts:
+            return self.val_class_counts
+        return _held_out(self.class_counts, self._val_fraction(trial)) if self.class_counts else ()
 
     @cached_property
     def ranked(self) -> list[TrialResult]:

@@ -18,11 +18,19 @@ from hpo.records import StudyFinding
 def study_findings(results: StudyResults) -> list[StudyFinding]:
     """Return the findings about a study, from its finished trials. Deterministic."""
     if not results.trials:
-        return []
+        return [*results.of_images]
     table = TrialTable.of(results)
     never = never_works(results, table)
     where = [each for each in failures(results, table) if not _is_covered(each, never)]
-    return [*data(results), *where, *never, *border(results), *noise(results), *cost(results)]
+    return [
+        *results.of_images,
+        *data(results),
+        *where,
+        *never,
+        *border(results),
+        *noise(results),
+        *cost(results),
+    ]
 
 
 def _is_covered(finding: StudyFinding, never: list[StudyFinding]) -> bool:

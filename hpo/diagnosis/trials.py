@@ -13,6 +13,7 @@ from hpo.checks.causes import HEALTHY
 from hpo.config.study import MAIN, TEST, StudySpec
 from hpo.diagnosis.base import StudyResults, Suspicion, TrialResult
 from hpo.diagnosis.data import DATA_CHECKS
+from hpo.records import StudyFinding, stored_fields
 from hpo.storage.attempts import busy_seconds
 from hpo.storage.engine import reading
 from hpo.storage.studies import KNOWN, find_study
@@ -46,6 +47,8 @@ class FinishedTrials:
     classes: int | None
     train_images: int | None
     class_counts: tuple[int, ...]
+    val_class_counts: tuple[int, ...]
+    of_images: tuple[StudyFinding, ...]
     trials: tuple[FinishedTrial, ...]
 
 
@@ -68,6 +71,8 @@ def read_finished(connection: Connection, name: str) -> FinishedTrials:
         study.classes,
         study.train_images,
         tuple(study.class_counts or ()),
+        tuple(study.val_class_counts or ()),
+        tuple(_finding(each) for each in study.image_findings or ()),
         tuple(
             FinishedTrial(
                 row.trial_id,
@@ -126,7 +131,22 @@ def results_of_first_stage(finished: FinishedTrials) -> StudyResults:
 def results_of(finished: FinishedTrials, spec: StudySpec, *stages: str) -> StudyResults:
     """Return the finished trials of these stages; ``spec`` has the space that they draw from."""
     trials = tuple(_trial(spec, each) for each in finished.trials if each.stage in stages)
-    return StudyResults(spec, trials, finished.classes, finished.train_images, finished.class_counts)
+    return StudyResults(
+        spec,
+        trials,
+        finished.classes,
+        finished.train_images,
+        finished.class_counts,
+        finished.val_class_counts,
+        finished.of_images,
+    )
+
+
+def _finding(kept: Mapping[str, Any]) -> StudyFinding:
+    """Return a finding on the images from its stored fields."""
+    names = {there: name for name, there in stored_fields(StudyFinding).items()}
+    values = {names[there]: value for there, value in kept.items() if value is not None}
+    return StudyFinding(**values)
 
 
 def _trial(spec: StudySpec, trial: FinishedTrial) -> TrialResult:

@@ -306,6 +306,8 @@ class StudyOverview:
     classes: int | None
     train_images: int | None
     class_counts: list[int] | None
+    validation: str | None
+    val_class_counts: list[int] | None
     image_height: int | None
     image_width: int | None
     image_channels: int | None

@@ -71,7 +71,7 @@ def study_tradeoffs(engine: Engine, name: str) -> Tradeoffs | None:
     with reading(engine) as connection:
         study = find_study(connection, name)
         spec = StudySpec.model_validate(study.spec)
-        second = spec.second_goal
+        second = spec.tradeoffs.goal
         if second is None:
             return None
         view = VIEW_TABLES["tradeoffs"]
@@ -89,7 +89,7 @@ def study_tradeoffs(engine: Engine, name: str) -> Tradeoffs | None:
         counts = connection.execute(ended).all()
     return Tradeoffs(
         of=second,
-        limits=spec.quantity_limits,
+        limits=spec.tradeoffs.limits,
         points=tuple(
             TradeoffPoint(row.number, row.stage, row.value, row.amount, bool(row.on_front)) for row in rows
         ),

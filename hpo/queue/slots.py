@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,11 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from hpo import provenance
 from hpo.config.image_format import ImageFormat
 from hpo.config.study import MAIN, StudySpec
+from hpo.diagnosis.refresh import replace_findings
 from hpo.errors import StudyChangedError
-from hpo.stages.store import StagePlan, add_stage, slots_to_come, stage_fixed
+from hpo.records import StudyFinding, stored
+from hpo.stages.divided import divided_images
+from hpo.stages.store import StagePlan, TrainingImages, add_stage, slots_to_come, stage_fixed
 from hpo.storage import orphans
 from hpo.storage.column_types import utc_now
 from hpo.storage.notify import notify_idle_workers
@@ -38,6 +41,17 @@ class _StudyData:
     train_images: int | None = None
     class_counts: tuple[int, ...] | None = None
     format: ImageFormat | None = None
+    validation: str | None = None
+    val_class_counts: tuple[int, ...] | None = None
+    findings: tuple[StudyFinding, ...] = ()
+
+    @property
+    def images(self) -> TrainingImages | None:
+        """How many images are trained on; None for the user's own training."""
+        if self.train_images is None:
+            return None
+        held_out = self.val_class_counts
+        return TrainingImages(self.train_images, None if held_out is None else sum(held_out))
 
     @property
     def format_columns(self) -> dict[str, Any]:
@@ -52,17 +66,21 @@ class _StudyData:
         }
 
     @classmethod
-    def of(cls, dataset: Dataset | None) -> _StudyData:
+    def of(cls, dataset: Dataset | None, spec: StudySpec, findings: Sequence[StudyFinding]) -> _StudyData:
         if dataset is None:
             return cls()
+        divided = divided_images(spec, dataset)
         return cls(
             dataset.name,
             dataset.fingerprint,
-            dataset.origin,
+            "; ".join([dataset.origin, *([divided.note] if divided else [])]),
             len(dataset.classes),
             len(dataset.train_labels),
             tuple(dataset.class_counts),
             dataset.format,
+            dataset.division.kind,
+            divided.class_counts if divided else None,
+            tuple(findings),
         )
 
 
@@ -96,17 +114,21 @@ class StudyProgress:
 
 
 def register_study(
-    store: ResultsStore, spec: StudySpec, dataset: Dataset | None, priority: int | None = None
+    store: ResultsStore,
+    spec: StudySpec,
+    dataset: Dataset | None,
+    priority: int | None = None,
+    findings: Sequence[StudyFinding] = (),
 ) -> int:
     """Create the study and its slots, or update an existing one; return its id.
 
-    ``dataset`` is None for the user's own training.
+    ``dataset`` is None for the user's own training; ``findings`` are those on its images.
     ``priority`` None keeps the priority, 0 for a new study. More ``trials`` than before add slots, fewer
     remove slots that have not started. Raises ``StudyChangedError`` if the spec would lead to other trials,
     or if the data set is not the one that the study was created with.
     """
 
-    data = _StudyData.of(dataset)
+    data = _StudyData.of(dataset, spec, findings)
 
     def work(connection: Connection) -> int:
         nonlocal spec
@@ -128,7 +150,7 @@ def register_study(
         if not spec.stages:
             _fit_slots(connection, study_id, spec)
         elif is_new:
-            _start_first_stage(connection, study_id, spec, data.train_images)
+            _start_first_stage(connection, study_id, spec, data.images)
         return study_id
 
     return store.write(work)
@@ -154,7 +176,9 @@ NOT_STARTED = (SlotRow.state == "waiting") & SlotRow.trial_id.is_(None)
 """Slots that wait for their first worker."""
 
 
-def _start_first_stage(connection: Connection, study_id: int, spec: StudySpec, images: int | None) -> None:
+def _start_first_stage(
+    connection: Connection, study_id: int, spec: StudySpec, images: TrainingImages | None
+) -> None:
     first = spec.stages[0]
     given = [_first(spec, slot) for slot in range(first.trials or 0)]
     plan = StagePlan(first.name, "search", spec.space, stage_fixed(spec, first, images), given)
@@ -162,7 +186,7 @@ def _start_first_stage(connection: Connection, study_id: int, spec: StudySpec, i
 
 
 def _create(connection: Connection, spec: StudySpec, data: _StudyData) -> int:
-    uid, second = uuid.uuid4().hex, spec.second_goal
+    uid, second = uuid.uuid4().hex, spec.tradeoffs.goal
     with optuna_within(connection) as optuna, quiet_optuna():
         study_id = optuna.create_new_study([StudyDirection[spec.goal.direction.upper()]], spec.study)
         optuna.set_study_user_attr(study_id, orphans.UID_ATTRIBUTE, uid)
@@ -184,6 +208,9 @@ def _create(connection: Connection, spec: StudySpec, data: _StudyData) -> int:
             train_images=data.train_images,
             class_counts=None if data.class_counts is None else list(data.class_counts),
             **data.format_columns,
+            validation=data.validation,
+            val_class_counts=None if data.val_class_counts is None else list(data.val_class_counts),
+            image_findings=[stored(each) for each in data.findings] or None,
             objective=spec.goal.metric,
             direction=spec.goal.direction,
             tradeoff=second.quantity if second else None,
@@ -191,6 +218,8 @@ def _create(connection: Connection, spec: StudySpec, data: _StudyData) -> int:
             created_at=utc_now(),
         )
     )
+    if data.findings:
+        replace_findings(connection, study_id, data.findings, 0)
     return study_id
 
 

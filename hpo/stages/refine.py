@@ -85,7 +85,7 @@ def refine(spec: StudySpec, trials: Sequence[StageTrial], keep: float) -> Refine
     """Return the space of the stage after ``spec``'s, from the best share ``keep`` of its trials."""
     results = _Results.of(trials, keep)
     if not results.ranked:
-        return Refined({}, {}, (_nothing_learned(len(trials), spec.within),))
+        return Refined({}, {}, (_nothing_learned(len(trials), spec.tradeoffs.within),))
     space: dict[str, Distribution] = {}
     fixed: dict[str, Any] = {}
     decisions = []

@@ -13,7 +13,7 @@ from hpo.config.study import StudySpec
 from hpo.diagnosis.trials import FinishedTrial, FinishedTrials, read_finished, results_of
 from hpo.stages.confirm import Values, run_of
 from hpo.stages.refine import Refined, StageTrial, refine
-from hpo.stages.store import Stage, read_stages
+from hpo.stages.store import Stage, TrainingImages, read_stages
 from hpo.storage import rungs
 from hpo.storage.studies import KNOWN
 from hpo.storage.tables import CandidateRow, SlotRow
@@ -59,9 +59,10 @@ class StageResults:
         return self.finished.study_id
 
     @property
-    def images(self) -> int | None:
-        """Number of training images in the data set; None for the user's own training."""
-        return self.finished.train_images
+    def images(self) -> TrainingImages | None:
+        """The training images in the data set; None for the user's own training."""
+        count, held_out = self.finished.train_images, self.finished.val_class_counts
+        return None if count is None else TrainingImages(count, sum(held_out) if held_out else None)
 
     @property
     def last(self) -> Stage:

@@ -101,6 +101,14 @@ def stage_seed(spec: StudySpec, stage: str) -> int:
 
 
 @dataclass(frozen=True)
+class TrainingImages:
+    """How many training images a data set has, and how many validate if ``val_fraction`` does not say it."""
+
+    count: int
+    held_out: int | None = None
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A configuration that a confirmation trains again: the trial that found it, its value, its runs."""
 
@@ -126,11 +134,11 @@ class StagePlan:
 
 
 def add_stage(
-    connection: Connection, study_id: int, spec: StudySpec, images: int | None, plan: StagePlan
+    connection: Connection, study_id: int, spec: StudySpec, images: TrainingImages | None, plan: StagePlan
 ) -> None:
     """Write a stage, its slots, decisions and candidates; its primary key lets it begin only once.
 
-    ``images`` is the number of training images in the data set, None for the user's own training.
+    ``images`` are the training images in the data set, None for the user's own training.
     """
     positions = select(StageRow.position).where(StageRow.study_id == study_id)
     position = 1 + max(connection.scalars(positions).all(), default=0 if spec.stages else 1)
@@ -208,7 +216,7 @@ def write_ranking(connection: Connection, study_id: int, stage: str, ranking: Se
         connection.execute(update(CandidateRow).where(*of_stage, candidate).values(values))
 
 
-def stage_fixed(spec: StudySpec, stage: StageSpec, images: int | None) -> dict[str, Any]:
+def stage_fixed(spec: StudySpec, stage: StageSpec, images: TrainingImages | None) -> dict[str, Any]:
     """Return the hyperparameters that a stage fixes: its epochs and its number of training images.
 
     ``images`` is None for the user's own training, which takes its share of the data by itself.
@@ -219,13 +227,15 @@ def stage_fixed(spec: StudySpec, stage: StageSpec, images: int | None) -> dict[s
     return fixed
 
 
-def _train_images(spec: StudySpec, fixed: Mapping[str, Any], images: int, kind: Kind = "search") -> int:
+def _train_images(
+    spec: StudySpec, fixed: Mapping[str, Any], images: TrainingImages, kind: Kind = "search"
+) -> int:
     """Number of images that a trial trains on: the fixed number, else all that are not held out."""
     searched = spec.space.get("val_fraction")
     share = max(searched.extremes()) if searched else spec.image_configuration({}).val_fraction
-    held_out = round(images * share)
+    held_out = round(images.count * share) if images.held_out is None else images.held_out
     number: int | None = {**spec.fixed, **fixed}.get("train_images")
-    without = images - held_out if number is None else number
+    without = images.count - held_out if number is None else number
     return without + held_out if kind == "test" else without
 
 

@@ -46,6 +46,11 @@ class RegisteredStudy:
     format: ImageFormat
     """What its images are made to; the default for the user's own training."""
 
+    given_validation: bool = False
+    """Whether the validation split that its images come with validates."""
+    val_class_counts: tuple[int, ...] = ()
+    """How many validation images each class has; empty if they are drawn, for ``val_fraction`` says it."""
+
     @property
     def images(self) -> dict[str, str]:
         """The fields of a configuration that the study is bound to; none for the user's own training."""
@@ -62,6 +67,7 @@ def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
             *(StudyRow.study_id, StudyRow.uid, StudyRow.spec, StudyRow.dataset),
             *(StudyRow.dataset_fingerprint, StudyRow.classes, StudyRow.class_counts),
             *(StudyRow.image_height, StudyRow.image_width, StudyRow.image_channels, StudyRow.image_resize),
+            *(StudyRow.validation, StudyRow.val_class_counts),
         )
         .join(STUDIES, is_known_study())
         .where(StudyRow.name == name)
@@ -85,7 +91,16 @@ def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
     if row.dataset:
         form = ImageFormat(row.image_height, row.image_width, row.image_channels, row.image_resize)
     return RegisteredStudy(
-        row.study_id, row.uid, spec, row.dataset, row.dataset_fingerprint, row.classes, counts, form
+        row.study_id,
+        row.uid,
+        spec,
+        row.dataset,
+        row.dataset_fingerprint,
+        row.classes,
+        counts,
+        form,
+        row.validation == "given",
+        tuple(row.val_class_counts or ()),
     )
 
 

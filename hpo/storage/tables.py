@@ -107,6 +107,12 @@ class StudyRow(Base):
     """3 for color, 1 for gray."""
     image_resize: Mapped[str | None] = mapped_column(String(16))
     """How images of another shape were made to fit: squeeze, crop or pad."""
+    validation: Mapped[str | None] = mapped_column(String(16))
+    """What decides which images validate: drawn, given, groups or order; NULL for the user's own training."""
+    val_class_counts: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    """How many validation images each class has; NULL if they are drawn, for `val_fraction` says it."""
+    image_findings: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    """What was found out about its images before any trial, as the findings on a study are."""
     created_at: Mapped[datetime]
     stopped_at: Mapped[datetime | None]
     """When `hpo stop` stopped it; NULL while workers may claim slots."""

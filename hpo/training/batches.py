@@ -52,6 +52,13 @@ def _in_turns(group: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return torch.cat(turns)[:count] if turns else group[:0]
 
 
+def mirrored_images(key: Key, epoch: int, images: int) -> Tensor:
+    """Return which images (images,) bool are mirrored in ``epoch``: every other epoch, from a random side."""
+    generator = torch.Generator().manual_seed((key / "flip").integer())
+    first = torch.rand(images, generator=generator) < 0.5
+    return first if epoch % 2 else ~first
+
+
 class EpochBatches:
     """The batches of an epoch: augmented images (B, C, H, W) float32, channels last, and labels (B,).
 
@@ -83,6 +90,9 @@ class EpochBatches:
         if augmentation is not None:
             self._generator.set_state(augmentation)
         self._before = self._generator.get_state()
+        self._mirrored = (
+            mirrored_images(key, epoch, len(images)).to(device) if self._augmenter.alternates else None
+        )
         used = min(len(images), steps_per_epoch(len(images), size) * size)
         if configuration.sampling == "balanced":
             labels = images.labels.index_select(0, images.rows).cpu()
@@ -108,6 +118,7 @@ class EpochBatches:
     def _augmented(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         augmenter, generator = self._augmenter, self._generator
         images, labels = self._images.batch(positions, partial(augmenter.pixels, generator=generator))
-        images = augmenter.images(images, generator)
+        mirrored = None if self._mirrored is None else self._mirrored[positions]
+        images = augmenter.images(images, generator, mirrored)
         images, labels = augmenter.mixed(images, labels, self._classes, generator)
         return images.contiguous(memory_format=torch.channels_last), labels

@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from hpo.config.datasets import is_dataset, similar
 from hpo.config.fields import HYPERPARAMETERS
 from hpo.config.image_format import AUTO, ImageFormat
@@ -13,8 +15,11 @@ from hpo.config.write import flow
 from hpo.data.auto_format import auto_format
 from hpo.data.datasets import Files, resolve_auto
 from hpo.data.overview import IMBALANCED, Overview, overview_of_arrays, overview_of_files
+from hpo.data.split import split
+from hpo.data.walk import unpack
 from hpo.errors import DataError
 from hpo.files import path_text
+from hpo.rng import Key
 from hpo.settings import expanded, settings
 from hpo.text import counted
 from hpo.training.study_images import images_of
@@ -33,6 +38,18 @@ class LookedAt:
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
     overview: Overview
+
+    @property
+    def refusal(self) -> str:
+        """Why a study with the default of ``val_fraction`` would not start; empty if it would."""
+        counts = [self.overview.counts["train"][name] for name in self.overview.classes]
+        labels = np.repeat(np.arange(len(counts)), counts)
+        try:
+            if len(labels) and not self.overview.counts["validation"]:
+                split(labels, self.overview.classes, HYPERPARAMETERS["val_fraction"].default, None, Key(0))
+        except DataError as error:
+            return f"a study of them would not start: {error}"
+        return ""
 
     @property
     def study(self) -> str:
@@ -58,19 +75,21 @@ def look_at(what: str) -> LookedAt:
     form, reasons = auto_format({**fields, "image_size": AUTO, "channels": AUTO}, survey, count)
     if isinstance(images, Files):
         listing = images.listing
-        where = f"{path_text(images.root)}"
+        given = listing.division.given
+        of_val = f"{given:,} for validation, " if given else ""
+        where = path_text(listing.root)
         origin = (
-            f"images in {where}: {counted(len(listing.train), 'training image')}, "
-            f"{len(listing.test):,} for test"
+            f"images in {where}: {counted(len(listing.train) - listing.division.given, 'training image')}, "
+            f"{of_val}{len(listing.test):,} for test"
         )
         origin += ", held out here" if listing.held_out else ""
         return LookedAt(
-            name, root, origin, reasons, listing.warnings, overview_of_files(images.root, listing, form)
+            name, root, origin, reasons, listing.warnings, overview_of_files(listing.root, listing, form)
         )
     source = images.source(form)
     width, height = survey.sizes[0]
     native = ImageFormat(height, width, form.channels)
-    overview = overview_of_arrays(source.classes, source.decode, native, form)
+    overview = overview_of_arrays(source.classes, source.decode, native, form, source.division.given)
     return LookedAt(name, root, source.origin, reasons, source.warnings, overview)
 
 
@@ -92,6 +111,8 @@ def named_images(what: str) -> tuple[str, str | None]:
         return what, None
     with suppress(OSError):
         if path.exists():
+            if unpacked := unpack(path):
+                raise DataError(f"{path} is an archive: {unpacked}")
             known = ", ".join((*_TABLES, _ARRAYS))
             raise DataError(f"{path} is not a folder of images, and none of {known}")
     raise DataError(f"there is no folder, table or data set {what!r}; {similar(what)}")

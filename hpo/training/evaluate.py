@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from hpo.training.forward import logits_of
 from hpo.training.metrics import area_under_roc, confusion_matrix
 from hpo.training.precision import Resolved
 from hpo.training.users_metric import UsersMetric
+from hpo.training.views import mean_over_views, views_name
 
 EVALUATION_BATCH = {"cpu": 500}
 """Standard images per batch, fewer of larger ones.
@@ -38,7 +39,7 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     """(C, C) images by class and by the class that they were predicted as."""
     own: Mapping[str, float] = field(default_factory=dict)
-    """The user's metric, by name."""
+    """The user's metric, and the accuracy over several views, by name."""
 
     @property
     def accuracy(self) -> float:
@@ -72,16 +73,18 @@ def evaluate(
     precision: Resolved,
     after_batch: Callable[[], None] = lambda: None,
     own: UsersMetric | None = None,
+    views: int = 1,
 ) -> Evaluation:
     """Run ``model`` in evaluation mode on all ``images``, waiting for the device only at the end.
 
-    Ticks the heartbeat at each batch. ``after_batch`` may raise to stop the evaluation.
+    Ticks the heartbeat at each batch. ``after_batch`` may raise to stop the evaluation. All numbers are
+    of the images as they are, but one: the accuracy over ``views`` of each image, if they are several.
     """
     device = images.rows.device
     size = as_many_as_standard(EVALUATION_BATCH.get(device.type, _EVALUATION_BATCH_ELSEWHERE), images.pixels)
     training = model.training
     model.eval()
-    losses, truths, outputs = [], [], []
+    losses, truths, outputs, averaged = [], [], [], []
     for positions in torch.arange(len(images), device=device).split(size):
         batch, labels = images.batch(positions)
         batch = batch.contiguous(memory_format=torch.channels_last)
@@ -89,10 +92,20 @@ def evaluate(
         losses.append(F.cross_entropy(logits, labels, reduction="sum"))
         outputs.append(logits)
         truths.append(labels)
+        if views > 1:
+            averaged.append(mean_over_views(partial(_logits, model, device, precision), batch, views))
         beat()
         after_batch()
     model.train(training)
-    return _evaluation(torch.cat(outputs), torch.cat(truths), torch.stack(losses), own)
+    found = _evaluation(torch.cat(outputs), torch.cat(truths), torch.stack(losses), own)
+    if not averaged:
+        return found
+    right = (torch.cat(averaged).argmax(1) == torch.cat(truths)).float().mean()
+    return replace(found, own={**found.own, views_name(views): float(right)})
+
+
+def _logits(model: nn.Module, device: torch.device, precision: Resolved, images: Tensor) -> Tensor:
+    return logits_of(model, images, device, precision)
 
 
 def _evaluation(logits: Tensor, labels: Tensor, losses: Tensor, own: UsersMetric | None) -> Evaluation:

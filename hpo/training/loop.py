@@ -20,10 +20,11 @@ from hpo.training.device import translating_oom
 from hpo.training.evaluate import evaluate
 from hpo.training.forward import logits_of
 from hpo.training.generators import generator_states, restore_generators, seed_generators
-from hpo.training.optim import StepRegularizer
+from hpo.training.optim import StepRegularizer, set_learning_rate
 from hpo.training.schedules import learning_rate
 from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
+from hpo.training.stem import StemSchedule
 
 
 def train(
@@ -33,9 +34,9 @@ def train(
 
     Order, augmentation and dropout are functions of the key and the epoch; the global generators of PyTorch,
     NumPy and Python are seeded at each epoch's start. To resume to the same result, restore the weights and
-    the optimizer's state of a moment, and pass the ``start`` that ``Callback.save`` was given then
-    (``EpochState(n)`` is the start of epoch n). Raises ``OutOfMemoryError``, ``ConfigurationError`` if the
-    network does not return logits, and whatever the callbacks raise.
+    the states of optimizer and average of a moment, and pass the ``start`` that ``Callback.save`` was given
+    then (``EpochState(n)`` is the start of epoch n). Raises ``OutOfMemoryError``, ``ConfigurationError`` if
+    the network does not return logits, and whatever the callbacks raise.
     """
     state = start or EpochState()
     for callback in callbacks:
@@ -59,6 +60,7 @@ class _Training:
         self.setup = setup
         self.callbacks = callbacks
         self.regularizer = StepRegularizer(setup.model, setup.configuration)
+        self.stem = StemSchedule(setup.model, setup.configuration)
         self.steps = setup.steps_per_epoch
         self._weights = setup.class_weights()
 
@@ -68,8 +70,14 @@ class _Training:
         train_loss, train_accuracy = steps.run()
         evaluated = time.perf_counter()
         setup = self.setup
+        setup.average.end_epoch(start.epoch)
         validation = evaluate(
-            setup.model, setup.data.val, setup.precision, steps.save_if_due, setup.own_metric
+            setup.judged,
+            setup.data.val,
+            setup.precision,
+            steps.save_if_due,
+            setup.own_metric,
+            int(setup.configuration.eval_views),
         )
         values = validation.values
         return EpochResult(
@@ -94,16 +102,17 @@ class _Training:
         """Make update ``step`` (0-based over all); return loss () and logits (B, classes), fp32, detached."""
         setup = self.setup
         lr = learning_rate(setup.configuration, step, self.steps)
-        for group in setup.optimizer.param_groups:
-            group["lr"] = lr
+        set_learning_rate(setup.optimizer, lr)
         logits = logits_of(setup.model, images, setup.device, setup.precision, setup.data.classes)
         smoothing = setup.configuration.label_smoothing
         loss = F.cross_entropy(logits, labels, self._weights, label_smoothing=smoothing)
         setup.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.stem.drop_gradients(step // self.steps + 1)
         self.regularizer.before_step()
         setup.optimizer.step()
         self.regularizer.after_step()
+        setup.average.after_step(step + 1, self.steps)
         return loss.detach(), logits.detach()
 
 

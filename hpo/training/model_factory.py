@@ -15,6 +15,7 @@ from hpo.models.catalog import MODELS
 from hpo.models.initializers import initialize
 from hpo.models.layers import Network
 from hpo.models.options import NetworkOptions
+from hpo.models.whitening import WhitenedPatches
 from hpo.rng import Key
 from hpo.training.generators import seeded_for_construction
 from hpo.training.process_state import TENSOR_DEFAULTS, import_with_state, preserved
@@ -30,11 +31,13 @@ def build_model(
     key: Key,
     sample: Tensor | None,
     in_shape: Shape,
+    whitened_on: Tensor | None = None,
 ) -> nn.Module:
     """Build the configuration's network on the CPU, in training mode; its weights are a function of ``key``.
 
     It maps images (B, *in_shape) to logits (B, classes). ``sample`` is a preprocessed batch of training
-    images, for the initializer lsuv. The initializer sets the weights of bundled networks and of a user's
+    images, for the initializer lsuv; patches are whitened on ``whitened_on``, or on it without these. The
+    initializer sets the weights of bundled networks and of a user's
     ``Network``; other models of a user keep their own. Raises ``ConfigurationError`` if a user's model
     cannot be used.
     """
@@ -47,7 +50,15 @@ def build_model(
             initialize(module, options, generator, sample)
         except ValueError as error:
             raise ConfigurationError(f"model {options.model}: {error}") from error
+    whiten(module, sample if whitened_on is None else whitened_on)
     return module.train()
+
+
+def whiten(module: nn.Module, images: Tensor | None) -> None:
+    """Fit the network's first layers of whitened patches, if it has any, to images (N, C, H, W)."""
+    for layer in module.modules():
+        if isinstance(layer, WhitenedPatches) and images is not None:
+            layer.fit(images.cpu())
 
 
 @preserved()

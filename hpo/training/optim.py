@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 from hpo.config.configuration import Configuration
+from hpo.models.whitening import late_filters
+from hpo.training.schedules import peak_learning_rate, weight_decay
 
 ParameterGroups: TypeAlias = list[dict[str, Any]]
 
-_UNREGULARIZED_MODULES = (
-    nn.modules.batchnorm._NormBase,
-    nn.GroupNorm,
-    nn.LayerNorm,
-    nn.PReLU,
-)
+_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+_UNREGULARIZED_MODULES = (*_NORMS, nn.PReLU)
+LR_FACTOR = "lr_factor"
+"""The entry of a parameter group that multiplies its learning rate; 1 without it."""
 
 
 def build_optimizer(module: nn.Module, configuration: Configuration) -> Optimizer:
@@ -33,15 +33,40 @@ def build_optimizer(module: nn.Module, configuration: Configuration) -> Optimize
 
 
 def parameter_groups(module: nn.Module, configuration: Configuration) -> ParameterGroups:
-    """Return two parameter groups, regularized and not; an empty one is left out."""
-    weights = regularized_parameters(module, configuration)
-    chosen = {id(parameter) for parameter in weights}
+    """Return two parameter groups, regularized and not, and two of what differs; empty ones are left out.
+
+    Biases of normalizations are apart if they have another learning rate. So are parameters that begin to
+    train later: torch's fused SGD expects that all of a group have a velocity, or none.
+    """
+    factor, decay = configuration.norm_bias_lr_factor, weight_decay(configuration)
+    biases = _norm_biases(module) if factor != 1 else []
+    late = late_filters(module) if configuration.stem_frozen_share > 0 else []
+    apart = {id(parameter) for parameter in (*biases, *late)}
+    weights = [each for each in regularized_parameters(module, configuration) if id(each) not in apart]
+    chosen = apart | {id(parameter) for parameter in weights}
     others = [each for each in module.parameters() if each.requires_grad and id(each) not in chosen]
+    of_biases = decay / factor if configuration.regularize_all else 0.0
     groups = [
-        {"params": weights, "weight_decay": configuration.weight_decay},
+        {"params": weights, "weight_decay": decay},
         {"params": others, "weight_decay": 0.0},
+        {"params": biases, "weight_decay": of_biases, LR_FACTOR: factor},
+        {"params": late, "weight_decay": decay},
     ]
     return [group for group in groups if group["params"]]
+
+
+def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
+    """Set the rate of each group for the next step."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get(LR_FACTOR, 1.0)
+
+
+def _norm_biases(module: nn.Module) -> list[nn.Parameter]:
+    found: dict[int, nn.Parameter] = {}
+    for owner in module.modules():
+        if isinstance(owner, _NORMS) and owner.bias is not None and owner.bias.requires_grad:
+            found[id(owner.bias)] = owner.bias
+    return list(found.values())
 
 
 def regularized_parameters(module: nn.Module, configuration: Configuration) -> list[nn.Parameter]:
@@ -64,7 +89,7 @@ def weights_of(module: nn.Module) -> list[nn.Parameter]:
 def _sgd(groups: ParameterGroups, configuration: Configuration) -> Optimizer:
     return SGD(
         groups,
-        lr=configuration.lr,
+        lr=peak_learning_rate(configuration),
         momentum=configuration.momentum,
         nesterov=configuration.nesterov and configuration.momentum > 0,
         **_implementation(groups),
@@ -73,14 +98,17 @@ def _sgd(groups: ParameterGroups, configuration: Configuration) -> Optimizer:
 
 def _adagrad(groups: ParameterGroups, configuration: Configuration) -> Optimizer:
     return Adagrad(
-        groups, lr=configuration.lr, eps=configuration.optimizer_epsilon, **_implementation(groups)
+        groups,
+        lr=peak_learning_rate(configuration),
+        eps=configuration.optimizer_epsilon,
+        **_implementation(groups),
     )
 
 
 def _rmsprop(groups: ParameterGroups, configuration: Configuration) -> Optimizer:
     return RMSprop(
         groups,
-        lr=configuration.lr,
+        lr=peak_learning_rate(configuration),
         alpha=configuration.rms_decay,
         eps=configuration.optimizer_epsilon,
         momentum=configuration.momentum,
@@ -98,7 +126,7 @@ def _adamw(groups: ParameterGroups, configuration: Configuration) -> Optimizer:
 
 def _adam_arguments(groups: ParameterGroups, configuration: Configuration) -> dict[str, Any]:
     return {
-        "lr": configuration.lr,
+        "lr": peak_learning_rate(configuration),
         "betas": (configuration.beta1, configuration.beta2),
         "eps": configuration.optimizer_epsilon,
         **_implementation(groups),

@@ -12,7 +12,9 @@ from hpo.config.configuration import Configuration
 from hpo.data.datasets import Dataset
 from hpo.data.split import Fold, split
 from hpo.heartbeat import beat
+from hpo.models.whitening import MOST_IMAGES
 from hpo.rng import Key
+from hpo.training.averages import WeightAverage, make_average
 from hpo.training.batches import steps_per_epoch
 from hpo.training.data import (
     ImageSet,
@@ -44,6 +46,7 @@ class TrialSetup:
     key: Key
     device: torch.device
     precision: Resolved
+    average: WeightAverage
     own_metric: UsersMetric | None = None
     """The study's objective, if it is a function of the user's."""
 
@@ -60,7 +63,13 @@ class TrialSetup:
         """Move ``model`` to ``device`` and build its optimizer."""
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = build_optimizer(model, configuration)
-        return cls(configuration, model, optimizer, data, key, device, precision)
+        average = make_average(model, configuration, data, precision)
+        return cls(configuration, model, optimizer, data, key, device, precision, average)
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is evaluated and kept: ``model``, or an average of its weights."""
+        return self.average.judged
 
     @property
     def steps_per_epoch(self) -> int:
@@ -96,9 +105,10 @@ class TrialSetup:
         return _draw(self.data.val, self.key / "probe" / "val", self.device)
 
     def on_test(self, dataset: Dataset) -> Evaluation:
-        """Evaluate the network as it is now on the test images."""
+        """Evaluate the network that is kept, as it is now, on the test images."""
         images = preprocessed_test_images(dataset, self.data.preprocessor, self.device)
-        return evaluate(self.model, images, self.precision, own=self.own_metric)
+        views = int(self.configuration.eval_views)
+        return evaluate(self.judged, images, self.precision, own=self.own_metric, views=views)
 
 
 def prepare(
@@ -115,7 +125,7 @@ def prepare(
     ``ConfigurationError``, ``DataError`` or ``DeviceError`` if this cannot be trained.
     """
     fractions = configuration.val_fraction, configuration.train_images
-    rows = split(dataset.train_labels, dataset.classes, *fractions, split_key, fold)
+    rows = split(dataset.train_labels, dataset.classes, *fractions, split_key, fold, dataset.division)
     data = make_trial_data(configuration, dataset, rows, device)
     beat()
     sample, _ = _draw(data.train, key / "probe", device)
@@ -125,10 +135,18 @@ def prepare(
         key=key / "weights",
         sample=sample,
         in_shape=data.image_shape,
+        whitened_on=_spread(data.train, MOST_IMAGES) if configuration.stem == "whitened" else None,
     )
     beat()
     precision = resolve_precision(configuration.precision, device)
     return TrialSetup.of(configuration, model, data, key, device, precision)
+
+
+def _spread(images: ImageSet, most: int) -> Tensor:
+    """Return up to ``most`` images (n, C, H, W) that lie evenly in the set, fewer of large ones."""
+    count = min(len(images), as_many_as_standard(most, images.pixels))
+    positions = torch.arange(count, device=images.rows.device) * len(images) // count
+    return images.batch(positions)[0]
 
 
 def _draw(images: ImageSet, key: Key, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from hpo.config.division import NO_RULES, DivisionRules
 from hpo.config.image_format import ImageFormat
-from hpo.data.arrays import ImageData, as_array, as_bytes, memory_source
+from hpo.data.arrays import UNUSED, ImageData, as_array, as_bytes, memory_source
 from hpo.data.auto_format import Surveyed
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
 from hpo.data.class_names import check_class_names
+from hpo.data.division import Division
 from hpo.data.fit import as_pixels, fit, in_format, with_borders
-from hpo.data.hold_out import held_out_rows
+from hpo.data.hold_out import held_out_rows, held_out_text
 from hpo.data.images import is_colored
+from hpo.data.levels import UnknownRangeError, stored, to_rgb
 from hpo.data.progress import progress_bar
 from hpo.errors import ConfigurationError, DataError
 from hpo.text import counted
@@ -32,11 +36,14 @@ _SAMPLED = 64
 """Images, evenly spaced, that show whether the data changed since they were cached."""
 _AT_ONCE = 256
 _LABELS = ("targets", "labels")
-_WANTED = "return a torch Dataset, a pair of them (training, test), or hpo.ImageData"
+_WANTED = (
+    "return a torch Dataset, two or three of them (training, test, or training, validation, test), or "
+    "hpo.ImageData"
+)
 _Pair = tuple[Any, int]
 
 
-def users_images(path: str, root: str | None) -> UsersArrays | UsersDatasets:
+def users_images(path: str, root: str | None, rules: DivisionRules = NO_RULES) -> UsersArrays | UsersDatasets:
     """Call the function at ``path``, with ``root`` if it takes an argument.
 
     Raises ``ConfigurationError`` if it is not allowed, fails, or returns something else than images.
@@ -50,12 +57,13 @@ def users_images(path: str, root: str | None) -> UsersArrays | UsersDatasets:
     if isinstance(found, Mapping):
         found = _from_mapping(path, found)
     if isinstance(found, ImageData):
-        return UsersArrays(path, found, signature)
-    parts = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+        return UsersArrays(path, found, signature, rules)
+    parts = found if isinstance(found, tuple) and len(found) in (2, 3) else (found, None)
     if not all(_is_dataset(each) for each in parts if each is not None) or parts[0] is None:
         kinds = " and ".join(type(each).__name__ for each in parts if each is not None)
         raise ConfigurationError(f"dataset {path} returned {kinds or 'None'}: {_WANTED}")
-    return UsersDatasets(path, parts[0], parts[1], signature)
+    given = parts[1] if len(parts) == 3 else None
+    return UsersDatasets(path, parts[0], parts[-1], signature, given, rules)
 
 
 def _takes_root(function: Callable[..., Any]) -> bool:
@@ -101,6 +109,7 @@ class UsersArrays:
     path: str
     data: ImageData
     signed: Sequence[object]
+    rules: DivisionRules = NO_RULES
 
     @cached_property
     def _native(self) -> Source:
@@ -109,7 +118,15 @@ class UsersArrays:
             self.data.train_labels,
             self.data.test_images,
             self.data.test_labels,
+            self.data.val_images,
+            self.data.val_labels,
         )
+        for key, rule in (("groups", self.rules.groups), ("order", self.rules.order)):
+            if rule is not None:
+                raise ConfigurationError(
+                    f"{key}: {rule!r} cannot be read of dataset {self.path}: the function returns "
+                    f"hpo.ImageData({key}=...) itself"
+                )
         try:
             hashes = [
                 hashlib.sha256(np.ascontiguousarray(as_array(each)).tobytes()).hexdigest()
@@ -117,7 +134,8 @@ class UsersArrays:
                 if each is not None
             ]
             signature = source_signature([*self.signed, self.data.version, *self.data.classes, *hashes])
-            return memory_source(self.data, f"arrays of {self.path}", signature, name="own")
+            origin = f"arrays of {self.path}"
+            return memory_source(self.data, origin, signature, name="own", rules=self.rules)
         except DataError as error:
             raise ConfigurationError(f"dataset {self.path}: {error}") from None
 
@@ -139,6 +157,9 @@ class UsersDatasets:
     train: Any
     test: Any
     signed: Sequence[object]
+    given: Any = None
+    """The validation images, if there are any."""
+    rules: DivisionRules = NO_RULES
 
     def survey(self) -> tuple[Surveyed, int]:
         """Return what some of the images are like, and how many are trained on."""
@@ -152,32 +173,53 @@ class UsersDatasets:
         """Return the images in a format. Raises ``ConfigurationError`` for what is not images."""
         train = self._labels(self.train, "training")
         test = None if self.test is None else self._labels(self.test, "test")
-        classes = self._classes(np.concatenate([train, test]) if test is not None else train)
+        given, warnings = self._given()
+        classes = self._classes(np.concatenate([each for each in (train, given, test) if each is not None]))
         origin = f"images of {self.path}"
+        of_val = "" if given is None else f", {len(given):,} validation"
+        kept, tested = np.arange(len(train)), self.test
         if test is None:
             kept, held = held_out_rows(train, classes)
-            rows = ((self.train, kept), (self.train, held))
-            labels = (train[kept], train[held])
-            origin += (
-                f" ({len(kept):,} train, {len(held):,} test; no test images, so 10% of each "
-                f"class were held out)"
-            )
+            text = held_out_text(len(held), len(train), None)
+            origin += f" ({len(kept):,} train{of_val}, {len(held):,} test; {text})"
+            tested, test = self.train, train[held]
         else:
-            rows = ((self.train, np.arange(len(train))), (self.test, np.arange(len(test))))
-            labels = (train, test)
-            origin += f" ({len(train):,} train, {len(test):,} test)"
+            held = np.arange(len(test))
+            origin += f" ({len(train):,} train{of_val}, {len(test):,} test)"
+        trained = [(self.train, kept)]
+        labels = train[kept]
+        if given is not None:
+            trained.append((self.given, np.arange(len(given))))
+            labels = np.concatenate([labels, given])
         return Source(
             name="own",
             classes=classes,
-            count=sum(map(len, labels)),
+            count=len(labels) + len(test),
             origin=origin,
-            signature=source_signature([*self.signed, *self._sampled(), *form.signature]),
+            signature=source_signature([*self.signed, *self._sampled(given is not None), *form.signature]),
             decode=lambda: Decoded(
-                DecodedSplit(labels[0], self._chunks(*rows[0], form)),
-                DecodedSplit(labels[1], self._chunks(*rows[1], form)),
+                DecodedSplit(labels, chain(*(self._chunks(*each, form) for each in trained))),
+                DecodedSplit(test, self._chunks(tested, held, form)),
             ),
+            warnings=warnings,
             format=form,
+            division=Division(0 if given is None else len(given)),
         )
+
+    def _given(self) -> tuple[Labels | None, tuple[str, ...]]:
+        """Return the labels of the validation images, if they are to be used; and warnings."""
+        for key, rule in (("groups", self.rules.groups), ("order", self.rules.order)):
+            if rule is not None:
+                raise ConfigurationError(
+                    f"{key}: {rule!r} cannot be read of dataset {self.path}: return hpo.ImageData({key}=...)"
+                )
+        if self.given is None:
+            if self.rules.validation == "given":
+                raise ConfigurationError(f"validation: given, but {self.path} has no validation images")
+            return None, ()
+        if not self.rules.uses_given:
+            return None, (UNUSED.format("the validation images are"),)
+        return self._labels(self.given, "validation"), ()
 
     def _chunks(self, dataset: Any, rows: Labels, form: ImageFormat) -> Iterator[Bytes]:
         with progress_bar(f"reading images of {self.path} ({len(rows):,})", len(rows)) as advance:
@@ -187,8 +229,8 @@ class UsersDatasets:
                 yield np.stack([with_borders(as_pixels(fit(each, form)), form) for each in pictures])
                 advance(len(part))
 
-    def _sampled(self) -> Iterator[object]:
-        for dataset in (self.train, self.test):
+    def _sampled(self, with_given: bool) -> Iterator[object]:
+        for dataset in (self.train, self.test, self.given if with_given else None):
             if dataset is not None:
                 yield len(dataset)
                 for number in _spread(len(dataset)):
@@ -211,7 +253,7 @@ class UsersDatasets:
 
     def _as_picture(self, image: Any, number: int) -> Image.Image:
         if isinstance(image, Image.Image):
-            return image.convert("RGB") if image.mode not in ("L", "RGB") else image
+            return self._converted(image, number)
         if isinstance(image, Tensor):
             image = image.detach().cpu().numpy()
         if not isinstance(image, np.ndarray):
@@ -224,6 +266,17 @@ class UsersDatasets:
         except DataError as error:
             raise ConfigurationError(f"dataset {self.path}, image {number}: {error}") from None
         return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+
+    def _converted(self, image: Image.Image, number: int) -> Image.Image:
+        """Return a PIL image in gray or color, as files are converted."""
+        how = stored(image)
+        if (image.mode == "L" and "transparency" not in image.info) or image.mode == "RGB":
+            return image
+        try:
+            image.load()
+            return to_rgb(image, how).image
+        except UnknownRangeError as error:
+            raise ConfigurationError(f"dataset {self.path}, image {number}: {error}") from None
 
     def _as_label(self, label: Any, number: int) -> int:
         value = label.item() if hasattr(label, "item") and math.prod(np.shape(label)) == 1 else label

@@ -21,6 +21,7 @@ from hpo.training.callbacks import Callback
 from hpo.training.checkpoint_files import Checkpoints
 from hpo.training.optim import regularized_parameters
 from hpo.training.read_options import ignored_options
+from hpo.training.schedules import weight_decay
 from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
 from hpo.trial.checkpoint import TrialState, capture
@@ -70,7 +71,7 @@ def less_memory(configuration: Configuration) -> str:
 
 def check_before_training(setup: TrialSetup, babysitter: Babysitter) -> None:
     """Run the checks that come before the first step."""
-    decay, l1 = setup.configuration.weight_decay, setup.configuration.l1
+    decay, l1 = weight_decay(setup.configuration), setup.configuration.l1
     weights = regularized_parameters(setup.model, setup.configuration)
     added = penalty(weights, decay, l1) if decay > 0 or l1 > 0 else None
     babysitter.before(*setup.probe_batch(), *setup.val_probe_batch(), penalty=added)
@@ -105,14 +106,14 @@ class ChecksCallback(Callback):
 class BestWeightsCallback(Callback):
     """Holds the weights of the best epoch, or of the last one if the validation images are trained on."""
 
-    def __init__(self, best: BestWeights, model: nn.Module, *, take_last: bool) -> None:
+    def __init__(self, best: BestWeights, setup: TrialSetup, *, take_last: bool) -> None:
         self._best = best
-        self._model = model
+        self._setup = setup
         self._take_last = take_last
 
     def on_epoch_end(self, result: EpochResult) -> None:
         update = self._best.update if self._take_last else self._best.update_if_better
-        update(result, self._model)
+        update(result, self._setup.judged)
 
 
 class CheckpointCallback(Callback):

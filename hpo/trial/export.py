@@ -36,7 +36,7 @@ from hpo.storage.engine import reading
 from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
 from hpo.text import counted
 from hpo.training.network_state import load_network_state
-from hpo.training.study_images import load_study_images
+from hpo.training.study_images import load_registered_images
 from hpo.trial.reproduce import Repeat, RepeatedEpoch
 
 Weights = Mapping[str, Tensor]
@@ -61,6 +61,8 @@ class Exported:
     retrained: bool
     recorded_on: str
     """The device and the precision that the recorded accuracy was measured with."""
+    views: int = 1
+    """Of each image, over which a second accuracy was measured; 1 if there is none."""
 
 
 def default_trial(engine: Engine, study: str, *has_kept: Callable[[TrialDetail], bool]) -> tuple[int, str]:
@@ -180,7 +182,7 @@ class Export:
         measured = self._measure(path)
         of_program = self._measure(path, program=True).accuracy if program is not None else None
         facts = self._facts(no_program)
-        (path / bundle.METRICS).write_bytes(bundle.document(metrics_document(facts, measured, of_program)))
+        (path / bundle.METRICS).write_bytes(self._metrics(facts, measured, of_program))
         (path / bundle.CARD).write_text(card(facts, self.configuration, labels, measured), encoding="utf-8")
         return Exported(
             folder=path,
@@ -192,8 +194,13 @@ class Export:
             program_accuracy=of_program,
             no_program=no_program,
             retrained=self._retrained,
+            views=int(self.configuration.eval_views),
             recorded_on=f"{facts.device} in {facts.precision or 'an unknown precision'}",
         )
+
+    def _metrics(self, facts: CardFacts, measured: Measured, of_program: float | None) -> bytes:
+        views = int(self.configuration.eval_views)
+        return bundle.document(metrics_document(facts, measured, of_program, views))
 
     def _program(self, weights: Weights) -> tuple[bytes | None, str]:
         """Return the torch.export program, or None with the reason why a user's own network has none."""
@@ -269,6 +276,7 @@ class Export:
             dataset=self._dataset.name,
             fingerprint=self._dataset.fingerprint,
             train_images=len(self._split.train),
+            validation=self._dataset.division.kind,
             verdict=trial.verdict,
             device=trial.device,
             processor=attempt.processor,
@@ -281,7 +289,7 @@ class Export:
         )
 
     def _images(self) -> Dataset:
-        dataset = load_study_images(self._study.spec, self._study.dataset, self._study.format)
+        dataset = load_registered_images(self._study)
         if dataset.fingerprint != self._study.fingerprint:
             raise DataError(
                 f"the images of {self.trial.study} have changed since it was created (SHA-256 "
@@ -298,6 +306,7 @@ class Export:
             self.configuration.train_images,
             split_key(Key(self._study.spec.seed)),
             self._stage.fold(self.trial.slot),
+            self._dataset.division,
         )
 
 

@@ -275,9 +275,9 @@ def _within_limits(
     A quantity that the user's own training reports is that of its best epoch.
     """
     spec = begun.context.spec
-    wanted = [name for name in (spec.tradeoff, *spec.limit) if name is not None]
+    wanted = spec.tradeoffs.wanted
     amounts = _amounts(recorder.curve, best, wanted, is_own=spec.is_own)
-    for name in dict.fromkeys(wanted):
+    for name in wanted:
         if spec.is_own and not math.isfinite(amounts.get(name, math.nan)):
             if name in spec.limit:
                 message = f"the training reported no finite {name} in its best epoch, and limit: needs it"

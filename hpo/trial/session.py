@@ -41,7 +41,7 @@ class TrialFailedError(Exception):
 
 def beyond(stage: Stage, amounts: Mapping[str, float]) -> str:
     """Return in words which limits these amounts break; empty for a confirmation: none is judged twice."""
-    return broken(stage.spec.quantity_limits, amounts) if stage.kind == "search" else ""
+    return broken(stage.spec.tradeoffs.limits, amounts) if stage.kind == "search" else ""
 
 
 def stop_if_fatal(findings: Sequence[Finding]) -> None:

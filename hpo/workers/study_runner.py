@@ -34,7 +34,7 @@ from hpo.testing.faults import fault_point
 from hpo.training.checkpoint_files import remove_study_checkpoints
 from hpo.training.device import release_trial_memory, resolve_device
 from hpo.training.rehearsal import check_models
-from hpo.training.study_images import load_study_images
+from hpo.training.study_images import load_registered_images
 from hpo.training.users_metric import check_metric
 from hpo.training.users_trainer import check_own_training
 from hpo.trial.context import TrialContext
@@ -128,7 +128,7 @@ def load_study(
 
 def _load_images(study: RegisteredStudy, device: torch.device) -> Dataset:
     """Return the images of a study that can be trained on."""
-    dataset = load_study_images(study.spec, study.dataset, study.format)
+    dataset = load_registered_images(study)
     if dataset.fingerprint != study.fingerprint:
         raise StudyChangedError(
             f"study {study.spec.study} was created with a different data set than the one now at "

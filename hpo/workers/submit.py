@@ -11,12 +11,15 @@ from hpo.data.datasets import Dataset
 from hpo.queue.control import refuse_stopped
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import StudyProgress, register_study, study_progress
+from hpo.records import StudyFinding
+from hpo.stages.divided import divided_images, division_warnings
+from hpo.stages.leaks import leak_findings
 from hpo.stages.validate import refuse_impossible, refuse_preprocessing
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import RegisteredStudy, find_registered
 from hpo.storage.tables import StudyRow
 from hpo.text import counted
-from hpo.training.study_images import ChosenImages, choose_images, load_study_images
+from hpo.training.study_images import ChosenImages, as_submitted, choose_images, load_chosen_images
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def submit_study(store: ResultsStore, spec: StudySpec, priority: int | None = No
     if registered:
         refuse_stopped(store, registered.study_id, spec.study)
     data = _own_training(spec) if spec.is_own else _images(spec, registered)
-    study_id = register_study(store, spec, data.dataset, priority)
+    study_id = register_study(store, spec, data.dataset, priority, data.findings)
     reclaimed = release_dead_local(store, study_id)
     progress = study_progress(store, study_id)
     return SubmittedStudy(
@@ -68,6 +71,7 @@ class _TrainedOn:
     dataset: Dataset | None
     origin: str
     warnings: tuple[str, ...] = ()
+    findings: tuple[StudyFinding, ...] = ()
 
 
 def _own_training(spec: StudySpec) -> _TrainedOn:
@@ -77,12 +81,17 @@ def _own_training(spec: StudySpec) -> _TrainedOn:
 
 def _images(spec: StudySpec, registered: RegisteredStudy | None) -> _TrainedOn:
     chosen = ChosenImages(registered.dataset, registered.format) if registered else choose_images(spec)
-    dataset = load_study_images(spec, chosen.dataset, chosen.format)
+    dataset = load_chosen_images(as_submitted(spec, registered) if registered else spec, chosen)
     if not registered:  # its settings can no longer change, and some of its trials may fit the images
         refuse_impossible(spec, dataset)
         refuse_preprocessing(spec, dataset.image_shape)
-    origin = "; ".join([dataset.description, *chosen.reasons])
-    return _TrainedOn(dataset, origin, tuple(dataset.warnings))
+    divided = divided_images(spec, dataset)
+    notes = [divided.note] if divided and dataset.division.kind != "given" else []
+    origin = "; ".join([dataset.description, *notes, *chosen.reasons])
+    findings = [] if registered else leak_findings(spec, dataset, chosen.name)
+    told = [each.message for each in findings if each.severity == "warn"]
+    warnings = (*dataset.warnings, *division_warnings(spec, dataset), *told)
+    return _TrainedOn(dataset, origin, warnings, tuple(findings))
 
 
 def _lowered(spec: StudySpec, before: StudySpec, now: StudyProgress) -> list[str]:

@@ -10,7 +10,15 @@ import pytest
 from hpo.config.configuration import Activation, Configuration
 from tests.helpers import forked
 
-SMALLEST = {"convnet": 2, "vgg": 6, "resnet": 8, "fitnet": None, "airbench": None, "mlp": 2}
+SMALLEST = {
+    "convnet": 2,
+    "vgg": 6,
+    "resnet": 8,
+    "fitnet": None,
+    "airbench": None,
+    "airbench94": None,
+    "mlp": 2,
+}
 
 TRAIN = """
 import json, sys

@@ -17,6 +17,7 @@ from sqlalchemy import NullPool, select
 
 from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.config.study import StudySpec
+from hpo.data.division import DRAWN, Division
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
 from hpo.records import EpochResult, Outcome
@@ -100,6 +101,7 @@ class Images:
     classes: tuple[str, ...] = tuple("0123456789")
     train_labels: range = range(50_000)
     class_counts: tuple[int, ...] = (5_000,) * 10
+    division: Division = DRAWN
     format: ImageFormat = STANDARD
 
 

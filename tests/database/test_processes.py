@@ -14,6 +14,7 @@ from sqlalchemy import inspect
 
 from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
+from hpo.data.division import DRAWN
 from hpo.queue.slots import register_study
 from hpo.storage.store import ResultsStore
 from hpo.storage.views import VIEWS
@@ -55,6 +56,7 @@ def crew() -> Iterator[Supervisor]:
 class Images:
     name, fingerprint, origin = "synthetic", "f" * 64, "drawn here"
     classes, train_labels, class_counts = tuple("0123456789"), range(50_000), (5_000,) * 10
+    division = DRAWN
     format = STANDARD
 
 

@@ -149,7 +149,7 @@ def test_lower_settings_of_a_study_that_has_begun_are_pointed_out(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hpo.workers.submit.choose_images", lambda spec: ChosenImages("synthetic", STANDARD))
-    monkeypatch.setattr("hpo.workers.submit.load_study_images", lambda spec, name, form: blank_dataset())
+    monkeypatch.setattr("hpo.workers.submit.load_chosen_images", lambda spec, chosen: blank_dataset())
     assert submit_study(bench.store, bench.spec(trials=4, keep_best=3)).warnings == ()
     study_id = bench.register(trials=4, keep_best=3)
     for _ in range(4):
@@ -170,7 +170,7 @@ def test_lower_settings_of_a_study_that_has_begun_are_pointed_out(
 
 def test_a_new_study_that_is_refused_is_not_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hpo.workers.submit.choose_images", lambda spec: ChosenImages("synthetic", STANDARD))
-    monkeypatch.setattr("hpo.workers.submit.load_study_images", lambda spec, name, form: blank_dataset())
+    monkeypatch.setattr("hpo.workers.submit.load_chosen_images", lambda spec, chosen: blank_dataset())
 
     class Refusing:
         """A supervisor whose workers refuse the study."""

@@ -12,7 +12,7 @@ from hpo.checks.causes import BEYOND_LIMIT
 from hpo.errors import UserError
 from hpo.queries.failures import frequent_failure
 from hpo.queries.saved_queries import run_query
-from hpo.queries.study import best_leader, list_studies, study_status
+from hpo.queries.study import best_leader, list_studies, study_overview, study_status
 from hpo.queries.tradeoffs import study_tradeoffs
 from hpo.queries.trial import trial_detail
 from hpo.records import Outcome, reported_epoch
@@ -92,8 +92,6 @@ def test_a_study_without_a_second_objective_has_no_tradeoffs(bench: Bench) -> No
 
 
 def test_without_a_trial_within_the_limit_there_is_no_best(bench: Bench) -> None:
-    from hpo.queries.study import study_overview
-
     study, engine = bench.register(trials=3, limit={"milliseconds": 5.0}), bench.store.engine
     bench.trial(study, BEYOND)
     status, found = study_status(engine, "first"), study_tradeoffs(engine, "first")
@@ -122,7 +120,7 @@ def test_samplers_learn_that_it_is_not_feasible_and_queries_that_it_has_not_fail
     bench.trial(study, complete(0.5, milliseconds=1.0), (0.5,))
     past = TrialHistory(bench.store, study, "main").read()
     assert [trial.infeasible for trial in past] == [True, False]
-    assert run_query(bench.store.url, "failure-causes", {"study": "first"})[1] == []
+    assert list(run_query(bench.store.url, "failure-causes", {"study": "first"})[1]) == []
 
 
 def test_what_was_measured_is_kept_for_a_worker_that_resumes(bench: Bench) -> None:

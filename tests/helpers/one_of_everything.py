@@ -18,6 +18,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
+from hpo.data.division import DRAWN
 from hpo.diagnosis.refresh import replace_findings
 from hpo.queue.leases import claim, release
 from hpo.queue.slots import register_study
@@ -49,6 +50,7 @@ class Images:
 
     name, fingerprint, origin = "synthetic", "f" * 64, "drawn here"
     classes, train_labels, class_counts = ("cat", "dog"), (0, 1, 0, 1), (2, 2)
+    division = DRAWN
     format = STANDARD
 
 

@@ -50,8 +50,8 @@ def test_a_folder_is_told_with_its_faults(pets: Path, capsys: pytest.CaptureFixt
     code, found = ask_json(capsys, "pets", "--sheet", "sheet.png")
     assert code == 2
     assert found["classes"] == [
-        {"name": "cat", "train": 36, "test": 13},
-        {"name": "dog", "train": 10, "test": 3},
+        {"name": "cat", "train": 36, "validation": 0, "test": 13},
+        {"name": "dog", "train": 10, "validation": 0, "test": 3},
     ]
     assert found["sizes"] == [{"width": 48, "height": 40, "images": 62}]
     assert found["format"] == {"image_size": "32x40", "resize": "squeeze", "channels": "3"}
@@ -155,3 +155,11 @@ def test_a_folder_without_a_usable_image_has_no_study(pets: Path, capsys: pytest
     code, out = ask(capsys, "pets")
     assert code == 2 and "cannot be used; repair or remove them:" in out
     assert "dataset:" not in out and "inf" not in out and "always naming" not in out
+
+
+def test_why_a_study_would_not_start_is_told(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (pets / "train/eel").mkdir()
+    shutil.copy(pets / "train/cat/7.png", pets / "train/eel")
+    _, out = ask(capsys, "pets")
+    assert f"the test images in {pets}/test have no eel\n" in out
+    assert "a study of them would not start: too few images for validation: class eel has 1" in out

@@ -25,6 +25,7 @@ from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
 from hpo.data.datasets import Dataset, load_dataset
 from hpo.data.split import split, split_key
+from hpo.queries.trial import trial_detail
 from hpo.rng import Key
 from hpo.settings import settings
 from hpo.storage.store import ResultsStore
@@ -43,6 +44,7 @@ FIXED = {
     "batch_size": 10,
     "precision": "fp32",
     "augmentation": "none",
+    "eval_views": "6",
 }
 RATES = {"lr": {"choice": [0.05, 1e-4, 1e6]}}
 KEPT, NOT_KEPT, EXPLODED = 0, 1, 2
@@ -162,9 +164,15 @@ def test_metrics_and_card_report_what_was_measured(url: str, exported: Path) -> 
     assert metrics["val_accuracy"] == pytest.approx(value, abs=1e-6)
     assert metrics["val_accuracy_of_program"] == metrics["val_accuracy"]
     assert metrics["val_accuracy_recorded"] == value
+    with ResultsStore(url) as store:
+        detail = trial_detail(store.engine, "s", KEPT)
+    assert detail.best_epoch is not None
+    over_views = detail.curve[detail.best_epoch - 1].metrics["val_6_views_accuracy"]
+    assert metrics["val_6_views_accuracy"] == pytest.approx(over_views, abs=1e-6)
     assert not any(name.startswith("test") for name in metrics)
     card = (exported / "README.md").read_text()
     assert f"| validation split | {metrics['val_images']} | {value:.4f} |" in card
+    assert f"over 6 mirrored and shifted copies of each image: {over_views:.4f}" in card
     assert "This number also chose the trial from 3" in card
     assert "It was not measured on test images." in card
     assert "| lr | 0.05 |" in card

@@ -1,1 +1,1 @@
-"""Programs on which checks may be chosen: what was held out until 2026-11-30 is among these."""
+"""Programs on which checks may be chosen: what was held out until 2026-12-01 is among these."""

@@ -1,1 +1,1 @@
-"""Programs held out since 2026-11-30: nothing is changed for these, and only their totals are looked at."""
+"""Programs held out since 2026-12-01: nothing is changed for these, and only their totals are looked at."""

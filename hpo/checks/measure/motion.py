@@ -96,11 +96,13 @@ class RateRecord:
 
 
 def largest_rate(optimizers: Sequence[Optimizer]) -> float:
-    """Return the largest learning rate; NaN without one, or if one is on the device."""
-    rates = [group.get("lr", float("nan")) for optimizer in optimizers for group in optimizer.param_groups]
+    """Return the largest learning rate, without factors of groups; NaN if none, or if it is on the device."""
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    rates = [group.get("lr", float("nan")) for group in groups]
     if not rates or any(isinstance(rate, Tensor) and rate.device.type != "cpu" for rate in rates):
         return float("nan")
-    return max(map(float, rates))
+    factors = [float(group.get("lr_factor", 1.0)) for group in groups]  # of hpo's own training
+    return max(float(rate) / factor for rate, factor in zip(rates, factors, strict=True))
 
 
 def _sampled(model: nn.Module, optimizers: Sequence[Optimizer]) -> list[Tensor]:

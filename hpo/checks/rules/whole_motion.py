@@ -15,7 +15,7 @@ from hpo.checks.base import warn
 from hpo.checks.derived import fallen_share, learned_share
 from hpo.checks.facts import Fact, facts, task
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import lower_lr, two_digits
+from hpo.checks.remedies import lower_lr, two_digits, written_lr
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 from hpo.text import counted
@@ -61,8 +61,8 @@ def hardly_moved(seen: Observations, limits: Thresholds) -> list[Finding]:
     if not seen.setup.optimizers:
         remedy = Remedy("raise the rate of the updates, or see what makes their gradients so small")
         return [_found("hardly_moved", moved, least, message, remedy, "lr_too_low", 0.7)]
-    lr = two_digits(seen.setup.lr * min(_ENOUGH / moved, _LARGEST_CHANGE))
-    remedy = Remedy(f"raise lr to about {lr:g} (it was {seen.setup.lr:.3g})", {"lr": lr})
+    lr = two_digits(written_lr(seen) * min(_ENOUGH / moved, _LARGEST_CHANGE))
+    remedy = Remedy(f"raise lr to about {lr:g} (it was {written_lr(seen):.3g})", {"lr": lr})
     return [_found("hardly_moved", moved, least, message, remedy, "lr_too_low", 0.8)]
 
 

@@ -106,21 +106,22 @@ def _run(
 
     from hpo.cli.console import print_warning
     from hpo.cli.views.check import following
-    from hpo.data.split import fewest_training_images, split_key
+    from hpo.data.split import fewest_training_images, split, split_key
     from hpo.rng import Key
+    from hpo.stages.divided import division_warnings
     from hpo.stages.validate import refuse_impossible, refuse_preprocessing
     from hpo.training.cores import divide_threads
     from hpo.training.device import prepare_process, resolve_device
     from hpo.training.rehearsal import models_of
     from hpo.training.setup import prepare
-    from hpo.training.study_images import choose_images, load_study_images
+    from hpo.training.study_images import choose_images, load_chosen_images
     from hpo.trial.dry_run import dry_run, rehearse_models
 
     device = resolve_device(device_name)
     prepare_process(divide_threads(1))
     chosen = choose_images(spec)
-    dataset = load_study_images(spec, chosen.dataset, chosen.format)
-    for warning in dataset.warnings:
+    dataset = load_chosen_images(spec, chosen)
+    for warning in (*dataset.warnings, *division_warnings(spec, dataset)):
         print_warning(warning)
     refuse_impossible(spec, dataset)
     refuse_preprocessing(spec, dataset.image_shape)
@@ -130,9 +131,10 @@ def _run(
     if trial is None and spec.image_configuration({}).model not in networks:
         drawn = {"model": networks[0]}
     configuration = spec.image_configuration(drawn, dataset.fields)
-    held_out = round(len(dataset.train_labels) * configuration.val_fraction)
-    key, split = Key(spec.seed) / "trial" / (trial or 0), split_key(Key(spec.seed))
-    every_class = fewest_training_images(dataset.train_labels, configuration.val_fraction, split)
+    key, halves = Key(spec.seed) / "trial" / (trial or 0), split_key(Key(spec.seed))
+    images_of = dataset.train_labels, dataset.classes, configuration.val_fraction
+    held_out = len(split(*images_of, None, halves, division=dataset.division).val)
+    every_class = fewest_training_images(*images_of, halves, dataset.division)
     wanted_images = max(images, _MIN_STEPS * configuration.batch_size, every_class)
     most = min(wanted_images, configuration.train_images or len(dataset.train_labels) - held_out)
     short = configuration.model_copy(
@@ -141,5 +143,5 @@ def _run(
     # What a user's network prints is not the command's result.
     with redirect_stdout(sys.stderr), following(short, quiet=quiet) as on_epoch:
         notes = rehearse_models(spec, len(dataset.classes), dataset.image_shape, device)
-        result = dry_run(prepare(short, dataset, key, split, device), spec.checks, on_epoch)
+        result = dry_run(prepare(short, dataset, key, halves, device), spec.checks, on_epoch)
         return short, replace(result, findings=(*result.findings, *notes))

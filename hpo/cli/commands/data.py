@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpo.cli.options import Json
+from hpo.files import path_text
 from hpo.text import counted
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def _object(found: LookedAt) -> dict[str, Any]:
             for (width, height), count in overview.sizes.most_common()
         ],
         "modes": dict(overview.modes.most_common()),
-        "unusable": [{"path": path, "reason": reason} for path, reason in overview.unusable],
-        "warnings": [*found.warnings, *overview.remarks],
+        "unusable": [{"path": path_text(path), "reason": reason} for path, reason in overview.unusable],
+        "warnings": [*found.warnings, *overview.remarks, *filter(None, [found.refusal])],
         "duplicates": [_pair(each) for each in overview.pairs],
         "study": found.study,
     }
@@ -102,4 +103,4 @@ def _pair(pair: Pair) -> dict[str, Any]:
 
 
 def _image(image: SeenImage) -> dict[str, str]:
-    return {"split": image.split, "class": image.label, "name": image.name}
+    return {"split": image.split, "class": image.label, "name": path_text(image.name)}

@@ -56,15 +56,18 @@ def enqueue(
 
 def _images(
     spec: StudySpec, found: RegisteredStudy | None
-) -> tuple[int, Sequence[int], tuple[int, int, int]]:
-    """Return the number of classes, how many training images each has, and the shape of an image."""
-    from hpo.training.study_images import choose_images, load_study_images
+) -> tuple[int, Sequence[int], Sequence[int], tuple[int, int, int]]:
+    """Return the number of classes, their training and validation images, and the shape of an image."""
+    from hpo.stages.divided import divided_images
+    from hpo.training.study_images import choose_images, load_chosen_images
 
     if found:
-        return found.classes or 0, found.class_counts, found.format.shape
+        return found.classes or 0, found.class_counts, found.val_class_counts, found.format.shape
     chosen = choose_images(spec)
-    dataset = load_study_images(spec, chosen.dataset, chosen.format)
-    return len(dataset.classes), dataset.class_counts, dataset.image_shape
+    dataset = load_chosen_images(spec, chosen)
+    divided = divided_images(spec, dataset)
+    held_out = divided.class_counts if divided else ()
+    return len(dataset.classes), dataset.class_counts, held_out, dataset.image_shape
 
 
 def _refuse(
@@ -72,12 +75,13 @@ def _refuse(
     given: Mapping[str, Any],
     classes: int,
     class_counts: Sequence[int],
+    val_class_counts: Sequence[int],
     in_shape: tuple[int, int, int],
 ) -> None:
     """Raise ``ConfigurationError`` if a trial with the given values could not be trained."""
     from hpo.stages.validate import refuse_given
 
-    refuse_given(spec, given, class_counts)
+    refuse_given(spec, given, class_counts, val_class_counts)
     if ":" in given.get("model", ""):
         import torch
 

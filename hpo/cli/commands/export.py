@@ -135,6 +135,11 @@ def _print_text(exported: Exported) -> None:
         f"on {counted(measured.images, 'image')} "
         f"from the exported files{program}; recorded {recorded}{why}"
     )
+    if measured.over_views is not None:
+        print_line(
+            f"{exported.measured_on}_accuracy {formatting.accuracy(measured.over_views)} "
+            f"over {exported.views} views of each image; hpo predict does not average"
+        )
     if exported.no_program:
         print_line(f"no torch.export program: {exported.no_program}")
     print_line(f"next: hpo predict {exported.folder} IMAGE...   model card: {exported.folder / 'README.md'}")

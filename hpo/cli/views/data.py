@@ -32,7 +32,7 @@ def print_data(console: Console, found: LookedAt) -> None:
         print_title(console, "images")
     for line in (*_sizes(overview), *found.reasons):
         _line(console, line)
-    problems = [*found.warnings, *overview.remarks]
+    problems = [*found.warnings, *overview.remarks, *filter(None, [found.refusal])]
     if overview.unusable or problems:
         print_title(console, "to know before training")
         for line in (*_unusable(overview), *problems):
@@ -51,6 +51,7 @@ def _line(console: Console, text: str, style: str = "") -> None:
 def _print_classes(console: Console, overview: Overview) -> None:
     print_title(console, counted(len(overview.classes), "class"))
     train, test = overview.counts["train"], overview.counts["test"]
+    given = overview.counts["validation"]
     names = list(overview.classes)
     if len(names) > _MOST:
         ranked = sorted(names, key=lambda name: (-train[name], name))
@@ -59,6 +60,7 @@ def _print_classes(console: Console, overview: Overview) -> None:
     columns = {
         "class": [Text(printable(name)) for name in names],
         "train": [Text(f"{train[name]:,}") for name in names],
+        **({"validation": [Text(f"{given[name]:,}") for name in names]} if given else {}),
         "test": [Text(f"{test[name]:,}", "" if test[name] else "yellow") for name in names],
         "": [
             Text("█" * max(1, round(_BAR * train[name] / most)) if train[name] else "", "blue")
@@ -111,7 +113,18 @@ def _unusable(overview: Overview) -> Iterator[str]:
 
 
 _KINDS: tuple[tuple[str, str, Callable[[Pair], bool]], ...] = (
-    ("both in training and in test, so that the test is too easy", "bold red", lambda pair: pair.leaks),
+    *(
+        (
+            f"both in {one} and in {other}, so that {'the test' if other == 'test' else other} is too easy",
+            "bold red",
+            lambda pair, splits=frozenset((split, other)): pair.splits == splits,
+        )
+        for split, one, other in (
+            ("train", "training", "validation"),
+            ("train", "training", "test"),
+            ("validation", "validation", "test"),
+        )
+    ),
     ("in two classes, one of which is wrong", "bold red", lambda pair: not pair.leaks and pair.contradicts),
     ("within a split", "", lambda pair: not pair.leaks and not pair.contradicts),
 )

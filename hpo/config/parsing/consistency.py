@@ -36,7 +36,8 @@ MODEL_DEPTHS: dict[str, tuple[Callable[[int], bool], str]] = {
     "vgg": (lambda d: d in (6, 8, 11, 13), "use 6, 8, 11 or 13"),
     "resnet": (lambda d: d >= 8 and (d - 2) % 6 == 0, "use 6n + 2: 8, 14, 20, 26, 32 ..."),
     "fitnet": (lambda d: d == 17, "FitNet-4 has 17 layers: leave depth out"),
-    "airbench": (lambda d: d == 7, "airbench has 7 convolutions: leave depth out"),
+    "airbench": (lambda d: d in (7, 10), "use 7 or 10 convolutions"),
+    "airbench94": (lambda d: d in (7, 10), "use 7 or 10 convolutions"),
     "mlp": (lambda d: d <= 50, "use 1 to 50 hidden layers"),
 }
 """The bundled models: whether each can have a depth, and the message if it cannot."""
@@ -49,6 +50,11 @@ RULES: tuple[Rule, ...] = (
             f"a warm-up of {counted(v['warmup_epochs'], 'epoch')} is longer than the training "
             f"({counted(v['epochs'], 'epoch')})"
         ),
+    ),
+    Rule(
+        ("schedule", "warmup_epochs"),
+        lambda v: bool(v["schedule"] == "triangular" and v["warmup_epochs"]),
+        lambda v: "schedule: triangular rises by itself (peak_position): leave warmup_epochs out",
     ),
     Rule(
         ("nesterov", "optimizer", "momentum"),
@@ -83,6 +89,11 @@ RULES: tuple[Rule, ...] = (
             and v["pca_components"] > v["train_images"]
         ),
         lambda v: f"pca_components {v['pca_components']} is more than {v['train_images']} train_images allow",
+    ),
+    Rule(
+        ("model", "stem"),
+        lambda v: v["model"] == "mlp" and v["stem"] != "plain",
+        lambda v: f"model mlp has no convolutions, so no stem: {v['stem']}",
     ),
     Rule(
         ("model", "depth"),

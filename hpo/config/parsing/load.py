@@ -27,6 +27,7 @@ from hpo.config.parsing.consistency import (
     pruner_problems,
     when_problems,
 )
+from hpo.config.parsing.division import division_problems, require_valid_rule
 from hpo.config.parsing.names import SECTIONS, is_own, known_names, typed, unknown_name
 from hpo.config.parsing.overrides import apply_overrides
 from hpo.config.parsing.own_training import (
@@ -106,6 +107,7 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
         values |= {"stages": stages, "trials": planned}
     else:
         problems += pruner_problems(pruner, draft)
+    problems += division_problems(tree, values, draft, stages)
     first = tree.entries.get("first")
     values["first"] = read_first(first, draft, problems)
     trials = stages[0].trials if stages else values.get("trials")
@@ -203,6 +205,8 @@ def _require_valid_name(name: str) -> None:
 
 _FURTHER: dict[str, Callable[[Any], None]] = {
     "study": _require_valid_name,
+    "groups": require_valid_rule,
+    "order": require_valid_rule,
     "trainer": require_valid_trainer,
 }
 """What else the value of a key must be."""

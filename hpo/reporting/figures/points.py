@@ -165,7 +165,9 @@ def _chance(overview: StudyOverview) -> float | None:
     """Return what the best constant answer reaches, if it is known for the objective."""
     if not overview.classes:
         return None
-    return constant_value(overview.objective, overview.class_counts or (), overview.classes)
+    return constant_value(
+        overview.objective, overview.val_class_counts or overview.class_counts or (), overview.classes
+    )
 
 
 def choice_text(value: Any) -> str:

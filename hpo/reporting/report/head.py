@@ -88,7 +88,7 @@ def result(data: ReportData) -> str:
         return none_within or "no trial has a result yet"
     low, high = data.interval or (None, None)
     value = f"{_article(goal.label)} {goal.label} of {goal.text(best.value)}"
-    sentence = f"trial {best.number} is the best{data.spec.within}, with {value}"
+    sentence = f"trial {best.number} is the best{data.spec.tradeoffs.within}, with {value}"
     return sentence + _interval(low, high, goal)
 
 

@@ -14,7 +14,7 @@ FACTS = CardFacts(
     parameters=100, best_epoch=2, measured_on="val", look=0, recorded_accuracy=0.5, dataset="folder",
     fingerprint="f" * 64, train_images=100, verdict="<i> | odd", device="cpu", processor="x | y", threads=1,
     precision="fp32", code_version="1", package_versions={"torch": "2"}, retrained=False,
-    no_program="torch.export failed | <b>",
+    validation="drawn", no_program="torch.export failed | <b>",
 )  # fmt: skip
 
 

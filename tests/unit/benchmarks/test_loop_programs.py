@@ -18,7 +18,7 @@ from hpo.checks.causes import CAUSES
 
 def test_the_folder_of_a_program_is_its_half() -> None:
     assert PROGRAMS["moons"].half == "seen"
-    assert PROGRAMS["neural_ode.lr_too_low"].half == "unseen"
+    assert PROGRAMS["two_layers.lr_too_high"].half == "unseen"
     assert {each.half for each in programs()} == set(HALVES)
 
 
@@ -45,14 +45,14 @@ def test_there_are_enough_programs_in_both_halves() -> None:
         assert sum(each.fault is not None for each in chosen) >= 70
 
 
-@pytest.mark.parametrize("name", ["manual_polynomial", "survival", "lasso"])
+@pytest.mark.parametrize("name", ["manual_polynomial", "survival", "lasso", "two_layers"])
 def test_a_sound_program_reaches_its_target(name: str) -> None:
     program = PROGRAMS[name]
     torch.manual_seed(0)
     assert program.train(Watch(program.settings)) >= program.target
 
 
-@pytest.mark.parametrize("family", ["manual_polynomial", "lasso"])
+@pytest.mark.parametrize("family", ["manual_polynomial", "lasso", "two_layers"])
 def test_a_faulty_program_misses_the_target(family: str) -> None:
     program = PROGRAMS[f"{family}.lr_too_high"]
     torch.manual_seed(0)

@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.config.parsing.load import parse_study
+from hpo.data.division import DRAWN, Division
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
 from hpo.records import EpochResult, Finding, Outcome
@@ -44,6 +45,7 @@ class _Images:
     classes: tuple[str, ...] = tuple("0123456789")
     train_labels: range = range(50_000)
     class_counts: tuple[int, ...] = (5_000,) * 10
+    division: Division = DRAWN
     format: ImageFormat = STANDARD
 
 

@@ -55,13 +55,13 @@ def test_amounts_are_written_for_people() -> None:
 
 def test_the_second_objective_is_the_tradeoff_else_what_is_limited() -> None:
     both = parse_study(f"{IMAGES}tradeoff: parameters\nlimit: {{milliseconds: 5}}\n", "s")
-    assert both.second_goal == Tradeoff("parameters", "minimize")
-    assert both.quantity_limits == (Limit(Tradeoff("milliseconds", "minimize"), 5.0),)
-    assert (both.measures("milliseconds"), both.measures("images_per_second")) == (True, False)
+    assert both.tradeoffs.goal == Tradeoff("parameters", "minimize")
+    assert both.tradeoffs.limits == (Limit(Tradeoff("milliseconds", "minimize"), 5.0),)
+    assert both.tradeoffs.wanted == ("parameters", "milliseconds")
     only = parse_study(f"{IMAGES}limit: {{images_per_second: 900}}\n", "s")
-    assert only.second_goal == Tradeoff("images_per_second", "maximize")
+    assert only.tradeoffs.goal == Tradeoff("images_per_second", "maximize")
     plain = parse_study(IMAGES, "s")
-    assert (plain.second_goal, plain.quantity_limits, plain.within) == (None, (), "")
+    assert (plain.tradeoffs.goal, plain.tradeoffs.limits, plain.tradeoffs.within) == (None, (), "")
 
 
 def test_a_study_with_a_limit_is_written_and_read_back() -> None:
@@ -69,7 +69,7 @@ def test_a_study_with_a_limit_is_written_and_read_back() -> None:
     spec = parse_study(text, "s")
     assert parse_study(study_text(spec), "again") == spec
     assert StudySpec.model_validate(spec.model_dump(mode="json")) == spec
-    assert spec.quantity_limits[0].of.direction == "maximize"
+    assert spec.tradeoffs.limits[0].of.direction == "maximize"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpo.config.division import DivisionRules
 from hpo.config.image_format import ImageFormat
 from hpo.data.arrays import ImageData, arrays_source, as_bytes, memory_source
 from hpo.data.cache import Source
@@ -43,6 +44,17 @@ def test_shapes_and_types_mean_the_same_bytes(images: np.ndarray, expected: np.n
     assert found.dtype == np.uint8 and np.array_equal(found, expected)
 
 
+def test_only_opacity_is_a_picture_of_light_drawings() -> None:
+    """As of image files: a drawing of one light color would be lost on white."""
+    opacity = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    images = np.stack(
+        [np.stack([np.full((8, 8), color, np.uint8)] * 3 + [opacity]) for color in (250, 0, 90)]
+    )
+    light, black, gray = as_bytes(images)
+    assert np.array_equal(light, np.stack([255 - opacity] * 3)) and np.array_equal(black, light)
+    assert gray[0, 0, 0] == 255 and gray[0, 7, 7] == 92
+
+
 def test_opacity_is_laid_over_white() -> None:
     row = [[200, 100, 0, 255], [200, 100, 0, 0], [200, 100, 0, 51]]
     image = np.array([[row] * 8], np.uint8)
@@ -69,7 +81,7 @@ def test_without_test_images_a_share_of_each_class_is_held_out() -> None:
     source = memory_source(ImageData(IMAGES, LABELS), "here", "s", name="own")
     (train, trained), (test, tested) = decoded(source)
     assert (len(train), len(test)) == (36, 4) and sorted(tested) == [0, 0, 1, 1]
-    assert "36 train, 4 test; no test images, so 10% of each class were held out" in source.origin
+    assert "36 train, 4 test; no test images, so 10% of each class was held out" in source.origin
     both = np.concatenate([train, test])
     assert {each.tobytes() for each in both} == {each.tobytes() for each in as_bytes(IMAGES)}
     assert source.format == ImageFormat(20, 24, 3) and source.classes == ("0", "1") and trained.count(0) == 18
@@ -123,15 +135,22 @@ def test_data_that_do_not_fit_are_refused(data: ImageData, problem: str) -> None
 def test_an_npz_file_is_read_by_the_usual_names(tmp_path: Path) -> None:
     path = tmp_path / "images.npz"
     np.savez(
-        path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES[:4], y_test=LABELS[:4], val_images=IMAGES[:2]
+        path,
+        x_train=IMAGES,
+        y_train=LABELS,
+        x_test=IMAGES[:4],
+        y_test=LABELS[:4],
+        x_val=IMAGES[:2],
+        y_val=[1, 0],
     )
     source = arrays_source(path)
-    (train, _), (test, tested) = decoded(source)
-    assert np.array_equal(train, as_bytes(IMAGES)) and tested == [0, 1, 0, 1] and len(test) == 4
-    assert source.warnings == (
-        f"val_images of {path} are not used: hpo draws validation images from those of training "
-        f"(val_fraction)",
-    )
+    (train, labels), (test, tested) = decoded(source)
+    assert np.array_equal(train[:-2], as_bytes(IMAGES)) and np.array_equal(train[-2:], as_bytes(IMAGES[:2]))
+    assert labels[-2:] == [1, 0] and source.division.given == 2 and source.warnings == ()
+    assert tested == [0, 1, 0, 1] and len(test) == 4
+    unused = arrays_source(path, DivisionRules("drawn"))
+    assert len(decoded(unused)[0][0]) == len(IMAGES) and unused.division.given == 0
+    assert unused.signature != source.signature and "are not used" in unused.warnings[0]
 
 
 def test_what_is_no_npz_file_is_refused_in_words(tmp_path: Path) -> None:

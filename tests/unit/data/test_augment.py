@@ -70,6 +70,23 @@ def test_flip_only_mirrors() -> None:
     assert 60 < mirrored.sum() < 140
 
 
+@pytest.mark.parametrize("policy", ["none", "flip"])
+def test_translate_shifts_by_pixels_whatever_the_strength(policy: str) -> None:
+    mirrored, down, right = moves(augment(numbered(3000), policy, 3.0, seeded(), translate=2))
+    assert mirrored.any() == (policy == "flip")
+    for shift in (down, right):
+        counts = torch.bincount(shift + 2, minlength=5)
+        assert len(counts) == 5 and (counts - 600).abs().max() < 5 * 600**0.5
+
+
+def test_given_images_are_mirrored_and_draws_are_those_of_the_shift_alone() -> None:
+    wanted = torch.rand(200, generator=seeded(3)) < 0.5
+    mirrored, down, right = moves(augment(numbered(200), "flip", 1.0, seeded(), translate=2, mirrored=wanted))
+    assert torch.equal(mirrored, wanted)
+    drawn = torch.randint(-2, 3, (2, 200, 1), generator=seeded())
+    assert torch.equal(torch.stack([down, right]), drawn.squeeze(2))
+
+
 def test_a_crop_without_flip_keeps_left_and_right() -> None:
     mirrored, down, right = moves(augment(numbered(2000), "crop", 1.0, seeded()))
     assert not mirrored.any()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from hpo.config.image_format import STANDARD
-from hpo.data import cifar10, synthetic
-from hpo.data.datasets import load_dataset, resolve_auto
+from hpo.data import cifar10, folder, synthetic
+from hpo.data.datasets import find_images, load_dataset, load_images, resolve_auto
+from hpo.data.folder import list_images
 from hpo.errors import DataError
 from hpo.settings import Settings
 
@@ -125,3 +126,16 @@ def test_warnings_are_kept_with_the_cached_images(tmp_path: Path, make_class: Ma
             "1 file is left out: not an image format that Pillow reads here (1 .txt)",
             rf"1 image has a single color: {tmp_path}/images/cat/\xe9.gif",
         )
+
+
+def test_a_folder_is_listed_once(
+    tmp_path: Path, settings: Settings, make_class: MakeClass, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cat", "dog"):
+        make_class(tmp_path / "images" / name)
+    listed = []
+    monkeypatch.setattr(folder, "list_images", lambda root, _: listed.append(root) or list_images(root))
+    images = find_images("folder", tmp_path / "images", settings)
+    images.survey()
+    assert load_images("folder", images, STANDARD, settings).classes == ("cat", "dog")
+    assert listed == [tmp_path / "images"]

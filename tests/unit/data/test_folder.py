@@ -113,7 +113,7 @@ def damage_replace(path: Path) -> None:
     [
         (damage_empty, "the file is empty"),
         (damage_truncate, "truncated"),
-        (damage_replace, "not an image"),
+        (damage_replace, "a web page, such as a server's error message: download it again"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
@@ -167,16 +167,21 @@ def test_empty_classes_are_named(root: Path) -> None:
 
 
 def test_classes_of_train_and_test_differ(root: Path, make_class: MakeClass) -> None:
+    """Without test images of a class the others are measured; of an unknown class nothing is learned."""
     make_class(root / "train" / "eel")
-    with pytest.raises(DataError, match=r"test is missing the class eel"):
+    assert folder_source(root).warnings == (f"the test images in {root}/test have no eel",)
+    make_class(root / "test" / "fox")
+    with pytest.raises(DataError, match=r"test has the class fox, which .*train does not have: rename it as"):
         folder_source(root)
 
 
-def test_a_class_too_small_to_hold_one_out(tmp_path: Path, make_class: MakeClass) -> None:
+def test_the_only_image_of_a_class_is_trained_on(tmp_path: Path, make_class: MakeClass) -> None:
     make_class(tmp_path / "cat", 5)
     make_class(tmp_path / "dog", 1)
-    with pytest.raises(DataError, match=r"class dog has only one image in .*; at least two are needed"):
-        folder_source(tmp_path)
+    source = folder_source(tmp_path)
+    decoded = source.decode()
+    assert (decoded.train.labels.tolist(), decoded.test.labels.tolist()) == ([0] * 4 + [1], [0])
+    assert source.warnings == ("one image is not enough to hold one out for test: of dog",)
 
 
 def test_a_broken_link_is_named(root: Path) -> None:
@@ -280,6 +285,7 @@ def test_further_frames_and_left_out_files_are_warnings(root: Path) -> None:
     (root / "train" / "loose.png").touch()
     assert warnings_of(root) == [
         f"images directly in {root}/train, without a class, are left out: 1",
-        "1 file is left out: not an image format that Pillow reads here (1 .heic)",
+        "1 file is left out: not an image format that Pillow reads here (1 .heic); "
+        "save the HEIC photos as JPEG to use them",
         f"1 image has several frames, of which only the first is used: {root}/train/cat/film.gif (2 frames)",
     ]

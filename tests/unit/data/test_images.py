@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from hpo.config.image_format import STANDARD
-from hpo.data.images import DecodedImage, Remark, decode_image, decode_images, decode_or_reason
+from hpo.data.images import (
+    DecodedImage,
+    Remark,
+    decode_image,
+    decode_images,
+    decode_or_reason,
+    has_color,
+    measure,
+)
+from tests.helpers.odd_images import tiff
 
 RAMP = np.tile(np.arange(32, dtype=np.uint8) * 8, (32, 1))
 """Gray levels from 0 on the left to 248 on the right."""
@@ -117,27 +128,6 @@ def test_a_declared_range_of_12_bits_is_altered(tmp_path: Path) -> None:
     assert np.abs(used(path).pixels.astype(int) - RAMP).max() <= 1
 
 
-def tiff(bits: int, sample_format: int, photometric: int, values: npt.NDArray[Any]) -> bytes:
-    """Return a TIFF file of 32 x 32 values (channels last), written by hand."""
-    channels = values.shape[2] if values.ndim == 3 else 1
-    depths = struct.pack(f"<{channels}H", *[bits] * channels)
-    data_at = 8 + 2 + 10 * 12 + 4 + 8
-    tags = {
-        256: (4, 1, 32), 257: (4, 1, 32), 258: (3, channels, bits if channels == 1 else data_at - 8),
-        259: (3, 1, 1), 262: (3, 1, photometric), 273: (4, 1, data_at), 277: (3, 1, channels),
-        278: (4, 1, 32), 279: (4, 1, values.nbytes), 339: (3, 1, sample_format),
-    }  # fmt: skip
-    listed = b"".join(struct.pack("<HHII", tag, *tags[tag]) for tag in sorted(tags))
-    return (
-        b"II*\0"
-        + struct.pack("<IH", 8, len(tags))
-        + listed
-        + bytes(4)
-        + depths.ljust(8, b"\0")
-        + values.tobytes()
-    )
-
-
 def test_gray_values_whose_zero_is_white_are_inverted(tmp_path: Path) -> None:
     """Pillow inverts them for 8 bits, not for 16."""
     path = tmp_path / "negative.tif"
@@ -188,6 +178,55 @@ def test_a_transparent_color_is_white(mode: str, transparency: Any, tmp_path: Pa
     drawing.save(tmp_path / "drawing.png", transparency=transparency)
     pixels = used(tmp_path / "drawing.png").pixels
     assert (pixels[..., :16] == 0).all() and (pixels[..., 16:] == 255).all()
+
+
+def on_transparency(mode: str, color: Any) -> Image.Image:
+    """Draw a disk of one color on transparency; other colors may lie below transparent pixels."""
+    disk = Image.new("L", (32, 32))
+    ImageDraw.Draw(disk).ellipse((4, 4, 27, 27), fill=255)
+    image = Image.new(mode.removesuffix("A"), (32, 32), color)
+    image.paste(0 if mode == "LA" else (9, 99, 9), (0, 0, 4, 4))
+    image.putalpha(disk)
+    return image
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+@pytest.mark.parametrize(
+    ("mode", "color"), [("RGBA", (255, 255, 255)), ("LA", 230), ("RGBA", (196, 200, 204))]
+)
+def test_a_light_drawing_on_transparency_becomes_black(
+    suffix: str, mode: str, color: Any, tmp_path: Path
+) -> None:
+    """On white it could not be seen."""
+    path = tmp_path / f"image{suffix}"
+    on_transparency(mode, color).save(path, lossless=True)
+    found = used(path)
+    disk = np.asarray(on_transparency("LA", 0))[..., 1]
+    assert np.array_equal(found.pixels, np.stack([255 - disk] * 3))
+    assert found.remarks == (Remark("alpha"),)
+
+
+@pytest.mark.parametrize("color", [(255, 255, 0), (250, 150, 250), (120, 120, 120)])
+def test_a_drawing_of_a_visible_color_keeps_it(color: Any, tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    on_transparency("RGBA", color).save(path)
+    found = used(path)
+    assert found.pixels[:, 16, 16].tolist() == list(color) and found.pixels[:, 0, 0].tolist() == [255] * 3
+    assert found.remarks == ()
+
+
+def test_a_light_picture_with_shades_is_laid_over_white(tmp_path: Path) -> None:
+    image = on_transparency("RGBA", (255, 255, 255))
+    image.paste((200, 200, 200, 255), (12, 12, 20, 20))
+    image.save(tmp_path / "image.png")
+    assert used(tmp_path / "image.png").pixels[0, 16, 14:].tolist()[:6] == [200] * 6
+
+
+def test_white_on_transparent_black_of_16_bits_becomes_black(tmp_path: Path) -> None:
+    """The transparent color of a gray PNG is one of its values."""
+    path = tmp_path / "image.png"
+    save(path, np.where(RAMP > 100, 65535, 0).astype(np.uint16), transparency=0)
+    assert np.array_equal(used(path).pixels[0], np.where(RAMP > 100, 0, 255))
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".tif"])
@@ -286,3 +325,46 @@ def test_other_programs_are_not_started(tmp_path: Path) -> None:
     """Pillow would give EPS to Ghostscript, whatever the name of the file."""
     (tmp_path / "image.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
     assert refused(tmp_path / "image.png") == "not an image, or an unknown format"
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1", "a HEIC image, whatever its name says: save it as JPEG"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0", "a video: save its frames as images"),
+        (
+            b"\n<!DOCTYPE html><html><body>404",
+            "a web page, such as a server's error message: download it again",
+        ),
+        (b'<?xml version="1.0"?>\n<svg xmlns=""/>', "an SVG drawing: save it as PNG"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
+            "a pointer of Git LFS, not the image: ",
+        ),
+        (b"%PDF-1.7", "a PDF document: save its pages as images"),
+        (b"PK\x03\x04", "an archive: unpack it"),
+        (b"\x93NUMPY\x01", "a NumPy array: use dataset: arrays, or save it as an image"),
+        (bytes(3000), "only zero bytes, as an interrupted copy or download leaves: copy it again"),
+        (b"a text", "not an image, or an unknown format"),
+    ],
+)
+def test_what_bears_the_name_of_an_image_is_told(content: bytes, what: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.jpg"
+    path.write_bytes(content)
+    assert refused(path).startswith(what)
+
+
+@pytest.mark.parametrize("look", [measure, has_color, lambda path: decode_or_reason(path, STANDARD)])
+def test_a_pipe_with_the_name_of_an_image_does_not_block(
+    look: Callable[[Path], object], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "image.png")
+    assert look(tmp_path / "image.png") in (None, False, "not a regular file")
+
+
+def test_color_is_found_in_a_single_pixel(tmp_path: Path) -> None:
+    for color, colored in (((100, 100, 108), False), ((100, 109, 100), True), ((91, 100, 96), True)):
+        image = Image.new("RGB", (40, 30), (100, 100, 100))
+        image.putpixel((7, 9), color)
+        image.save(tmp_path / "image.png")
+        assert has_color(tmp_path / "image.png") == colored

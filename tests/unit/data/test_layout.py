@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from hpo.config.division import DivisionRules
 from hpo.data.cache import Source
 from hpo.data.folder import FOLDER_HELP, folder_source
 from hpo.data.layout import class_folders, find_layout
 from hpo.errors import DataError
+
+_DRAWN = DivisionRules("drawn")
 
 
 def make(root: Path, *folders: str, images: int = 3) -> Path:
@@ -54,6 +57,93 @@ def test_splits_are_told_by_their_names(tmp_path: Path, train: str, test: str) -
     assert source.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("folders", "place"),
+    [
+        (in_classes("images/train", "images/Test"), "images"),
+        (in_classes("dataset/Train", "dataset/testing"), "dataset"),
+        (in_classes("birds 2024/training_set", "birds 2024/test_set"), "birds 2024"),
+        (in_classes("ILSVRC/Data/CLS-LOC/train", "ILSVRC/Data/CLS-LOC/test"), "ILSVRC/Data/CLS-LOC"),
+        (in_classes("train/train", "test/test"), ""),
+        (in_classes("train/images", "test"), ""),
+        (in_classes("data/images/train", "data/images/test"), "data/images"),
+    ],
+)
+def test_splits_may_be_deeper(tmp_path: Path, folders: list[str], place: str) -> None:
+    source = folder_source(make(tmp_path, *folders))
+    assert source.classes == ("cat", "dog")
+    assert counts(source) == "6 train, 6 test"
+    assert source.origin.startswith(f"images in {tmp_path / place} (")
+
+
+def test_splits_may_be_beside_folders_without_images(tmp_path: Path) -> None:
+    make(tmp_path / "data", *in_classes("train", "test"))
+    make(tmp_path, "notes", images=0)
+    assert counts(folder_source(tmp_path)) == "6 train, 6 test"
+    make(tmp_path, "notes")
+    with pytest.raises(DataError, match="data has the splits train, test, which would be mixed"):
+        folder_source(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["images", "Dataset", "ROOT"])
+def test_classes_may_be_in_a_folder_that_says_nothing(tmp_path: Path, place: str) -> None:
+    root = make(tmp_path / "ROOT", *in_classes(place))
+    assert folder_source(root).classes == ("cat", "dog")
+    assert folder_source(root).origin.startswith(f"images in {root / place} (")
+
+
+@pytest.mark.parametrize("folders", [["test"], ["test/unknown"], ["test/images"]])
+def test_test_images_without_labels_are_not_used(tmp_path: Path, folders: list[str]) -> None:
+    """Competitions keep the labels of their test images."""
+    source = folder_source(make(tmp_path, *in_classes("train"), *folders))
+    assert counts(source).startswith("4 train, 2 test; no test images")
+    (warning,) = source.warnings
+    assert warning.startswith(f"{tmp_path}/test is not used: its images are not in folders of the classes")
+
+
+def test_a_test_split_may_have_one_of_the_classes(tmp_path: Path) -> None:
+    source = folder_source(make(tmp_path, *in_classes("train"), "test/cat"))
+    assert counts(source) == "6 train, 3 test"
+    assert source.warnings == (f"the test images in {tmp_path}/test have no dog",)
+
+
+def test_class_names_that_differ_in_case_are_a_warning(tmp_path: Path) -> None:
+    (warning,) = folder_source(make(tmp_path, "Cat", "cat", "dog")).warnings
+    assert warning.startswith("the names of the classes 'Cat' and 'cat' differ only in case or blanks")
+
+
+@pytest.mark.parametrize(
+    "folders", [("images/train", "images/val", "labels/train"), ("train/images", "train/labels")]
+)
+def test_images_with_boxes_are_refused(tmp_path: Path, folders: tuple[str, ...]) -> None:
+    make(tmp_path, *folders[:-1])
+    make(tmp_path, folders[-1], images=0)
+    (tmp_path / folders[-1] / "0.txt").write_text("0 0.5 0.5 0.1 0.1")
+    with pytest.raises(DataError, match="has images and a text file of boxes for each"):
+        folder_source(tmp_path)
+
+
+def test_classes_in_the_names_of_files_are_told(tmp_path: Path) -> None:
+    for name in ("cat.0.jpg", "cat.1.jpg", "dog.0.jpg"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=r"3 loose images: .* \(their names begin with cat, dog\), or list"):
+        folder_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("a b.zip", "unzip 'ROOT/a b.zip' -d 'ROOT/a b'"),
+        ("a.tar.gz", "mkdir ROOT/a && tar -xf ROOT/a.tar.gz -C ROOT/a"),
+    ],
+)
+def test_an_archive_is_to_be_unpacked(tmp_path: Path, name: str, command: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(DataError) as caught:
+        folder_source(tmp_path / name)
+    assert f"is an archive: unpack it ({command.replace('ROOT', str(tmp_path))})" in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["train", "Training", "train_data", "trainval"])
 def test_training_folder_alone_holds_out_test_images(tmp_path: Path, name: str) -> None:
     source = folder_source(make(tmp_path, *in_classes(name)))
@@ -62,9 +152,16 @@ def test_training_folder_alone_holds_out_test_images(tmp_path: Path, name: str) 
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "Validation", "eval", "val_set", "dev"])
-def test_validation_folder_is_reported_as_unused(tmp_path: Path, name: str) -> None:
+def test_validation_folder_validates(tmp_path: Path, name: str) -> None:
     source = folder_source(make(tmp_path, *in_classes("train", "test", name)))
-    assert counts(source) == "6 train, 6 test"
+    assert counts(source) == "6 train, 6 validation, 6 test"
+    assert (source.count, source.division.given, source.warnings) == (18, 6, ())
+
+
+@pytest.mark.parametrize("name", ["val", "dev"])
+def test_validation_folder_of_validation_drawn_is_unused(tmp_path: Path, name: str) -> None:
+    source = folder_source(make(tmp_path, *in_classes("train", "test", name)), rules=_DRAWN)
+    assert (counts(source), source.division.given) == ("6 train, 6 test", 0)
     assert source.warnings == (
         f"{tmp_path / name} is not used: hpo draws validation images from train (val_fraction). "
         "Move its images into train to train on them",
@@ -72,7 +169,7 @@ def test_validation_folder_is_reported_as_unused(tmp_path: Path, name: str) -> N
 
 
 def test_validation_without_test_folder_may_be_renamed(tmp_path: Path) -> None:
-    (warning,) = folder_source(make(tmp_path, *in_classes("train", "val"))).warnings
+    (warning,) = folder_source(make(tmp_path, *in_classes("train", "val")), rules=_DRAWN).warnings
     assert warning.endswith(", or rename it test to measure the best network on it")
 
 
@@ -117,11 +214,6 @@ def test_any_class_name_can_be_used_inside_train(tmp_path: Path, classes: tuple[
         (["cat", "dog", "test"], "has test, but no folder train: move the class folders (cat, dog) into"),
         (["cat", "dog", *in_classes("val")], "has val, but no folder train: move the class folders"),
         (in_classes("test", "val"), "has val, test, but no folder train: rename the one with the training"),
-        (in_classes("a/train", "a/test"), "only one folder, a, with test, train in it: if those"),
-        (
-            in_classes("a/train"),
-            "folder, a, with train in it: if it has the classes, use data_root: ROOT/a",
-        ),
         (in_classes("a/b"), "has only one folder, a/b, with cat, dog in it: if those"),
         (in_classes("a"), "are the classes or the splits, use data_root: ROOT/a"),
         (in_classes("train/Training", "train/Testing"), "place of classes: use data_root: ROOT/train"),
@@ -147,7 +239,8 @@ def test_unclear_layouts_are_refused_with_a_remedy(tmp_path: Path, folders: list
     [
         (
             ["train", "test"],
-            "train has no class folders, only 3 loose images: put images in one folder per class",
+            "train has no class folders, only 3 loose images: put images in one folder per class, or list "
+            "them in a table with the columns path and label (dataset: table)",
         ),
         (["train/cat"], "train has only one class (cat); a classifier needs two or more"),
     ],
@@ -195,7 +288,8 @@ def test_train_and_test_differ_in_both_directions(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         folder_source(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}/test is missing the class Eel and {tmp_path}/train is missing the class eel"
+        f"{tmp_path}/test has the class eel, which {tmp_path}/train does not have: rename it as there (Eel), "
+        "add training images of it, or remove it"
     )
 
 

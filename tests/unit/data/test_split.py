@@ -130,7 +130,7 @@ def test_fewest_training_images_is_the_least_that_is_accepted(counts: list[int],
         split(labels, names, fraction, None, Key(3))
     except DataError:
         return  # no number of training images would do
-    fewest = fewest_training_images(labels, fraction, Key(3))
+    fewest = fewest_training_images(labels, names, fraction, Key(3))
     split(labels, names, fraction, fewest, Key(3))
     with pytest.raises(DataError, match="too few images for training"):
         split(labels, names, fraction, fewest - 1, Key(3))

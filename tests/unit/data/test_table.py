@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hpo.config.division import DivisionRules
 from hpo.data.cache import Source
 from hpo.data.table import table_listing, table_source
 from hpo.errors import DataError
@@ -52,7 +53,10 @@ def test_a_split_column_tells_training_from_test(folder: Path, delimiter: str) -
     words = ["Train"] * 8 + ["test", "Testing", "val", "validation"]
     rows = [delimiter.join((f"{n}.png", "ab"[n % 2], words[n])) for n in range(12)]
     source = table_source(write(folder, delimiter.join(("File_Name", "Class", "Split")), *rows))
-    assert numbers(source) == [list(range(8)), [8, 9]]
+    assert numbers(source) == [[*range(8), 10, 11], [8, 9]]
+    assert source.division.given == 2 and source.warnings == ()
+    source = table_source(folder / "labels.csv", rules=DivisionRules("drawn"))
+    assert numbers(source) == [list(range(8)), [8, 9]] and source.division.given == 0
     (warning,) = source.warnings
     assert warning.startswith("2 validation images are not used ") and "val_fraction" in warning
 
@@ -175,3 +179,36 @@ def test_a_pipe_is_not_waited_for(folder: Path) -> None:
     os.mkfifo(folder / "pipe.csv")
     with pytest.raises(DataError, match=r"pipe\.csv is not a regular file"):
         table_source(folder / "pipe.csv")
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("0.png", "There is images/0.png: write paths relative to the table, with their extension"),
+        ("images/0", "There is images/0.png: write paths"),
+        ("gone.png", "Paths are relative to the table"),
+    ],
+)
+def test_where_a_listed_file_may_be_is_told(folder: Path, given: str, hint: str) -> None:
+    (folder / "images").mkdir()
+    (folder / "0.png").rename(folder / "images" / "0.png")
+    table = write(folder, "path,label", f"{given},a", "1.png,b")
+    with pytest.raises(DataError, match=f"lists files that do not exist: {folder}/{given}. {hint}"):
+        table_listing(table)
+
+
+def test_unicode_forms_of_paths_and_labels_are_one(folder: Path) -> None:
+    """macOS writes decomposed names, and spreadsheets write composed ones."""
+    (folder / "0.png").rename(folder / "cafe\u0301.png")
+    rows = ["caf\u00e9.png,caf\u00e9", "1.png,cafe\u0301", "2.png,tea", "3.png,tea"]
+    listing = table_listing(write(folder, "path,label", *rows))
+    assert listing.classes == ("caf\u00e9", "tea") and len(listing.train + listing.test) == 4
+
+
+def test_the_only_image_of_a_class_and_labels_alike_are_told(folder: Path) -> None:
+    rows = ["0.png,Cat", "1.png,Cat", "2.png,cat"]
+    listing = table_listing(write(folder, "path,label", *rows))
+    assert (len(listing.train), len(listing.test)) == (2, 1)
+    alike, single = listing.warnings
+    assert alike.startswith("the names of the classes 'Cat' and 'cat' differ only in case")
+    assert single == "one image is not enough to hold one out for test: of cat"

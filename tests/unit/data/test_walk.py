@@ -91,7 +91,7 @@ def test_left_out_files_are_counted_by_extension() -> None:
     assert list(left_out_sentence(Counter())) == []
     assert list(left_out_sentence(Counter({".txt": 1, "": 2, ".heic": 1200}))) == [
         "1,203 files are left out: not an image format that Pillow reads here "
-        "(1,200 .heic, 2 without extension, 1 .txt)"
+        "(1,200 .heic, 2 without extension, 1 .txt); save the HEIC photos as JPEG to use them"
     ]
 
 

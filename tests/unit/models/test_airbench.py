@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
 
-from hpo.models.airbench import airbench
+from hpo.models.airbench import airbench, airbench94
 from hpo.models.options import NetworkOptions
 
 
@@ -30,6 +32,28 @@ def test_channels_and_places_of_each_convolution() -> None:
     ]
 
 
+def test_the_smallest_published_network_has_its_parameters() -> None:
+    """Jordan 2024, listing 3: convolutions of 64, 256, 256 channels after 24 fixed filters with a bias."""
+    options = NetworkOptions(width=64, stem="whitened", norm_scale="frozen", output_scale=1 / 9)
+    network = airbench94(options, classes=10)
+    channels = [24, 64, 64, 256, 256, 256, 256]
+    convolutions = sum(9 * a * b for a, b in itertools.pairwise(channels))
+    parameters = sum(each.numel() for each in network.parameters())
+    assert parameters == 24 + convolutions + sum(channels[1:]) + 256 * 10 + 10  # he has no last bias
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_ten_convolutions_have_a_shortcut_around_two_of_each_stage() -> None:
+    network = airbench(NetworkOptions(width=8, depth=10), classes=10)
+    convs = [each for each in network.modules() if isinstance(each, nn.Conv2d)]
+    assert [each.out_channels for each in convs] == [24, *[8] * 3, *[24] * 3, *[32] * 3]
+    block = network.get_submodule("stage2.residual6")
+    x = torch.rand(2, 24, 5, 5)
+    for name in ("conv1", "conv2"):
+        nn.init.zeros_(block.get_parameter(f"{name}.conv.weight"))
+    assert torch.equal(block(x), x)  # the branch gives 0, and ReLU passes the rest
+
+
 def test_normalization_sees_pooled_maps() -> None:
     network = airbench(NetworkOptions(width=2), classes=10)
     block = network.get_submodule("stage1.conv2")
@@ -43,7 +67,7 @@ def test_width_scales_the_stages_and_not_the_first_layer() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(ValueError, match="7 convolutions"):
+    with pytest.raises(ValueError, match="7 or 10 convolutions"):
         airbench(NetworkOptions(depth=8), classes=10)
     with pytest.raises(ValueError, match="needs at least 9"):
         airbench(NetworkOptions(), in_shape=(3, 8, 8), classes=10)

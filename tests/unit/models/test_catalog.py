@@ -51,7 +51,8 @@ def test_deepest_and_shallowest(model: str) -> None:
         "vgg": (6, 13),
         "resnet": (8, 26),
         "fitnet": (17,),
-        "airbench": (7,),
+        "airbench": (7, 10),
+        "airbench94": (7, 10),
         "mlp": (1, 50),
     }
     for depth in depths[model]:

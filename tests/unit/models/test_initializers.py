@@ -16,7 +16,7 @@ from hpo.models.initializers import CLASSIFIER_SCALE, INITIALIZERS, fans, initia
 from hpo.models.layers import Network, conv_block, dense_block
 from hpo.models.options import NetworkOptions
 
-SENSIBLE = ("xavier", "he", "lecun", "orthogonal", "lsuv")
+SENSIBLE = ("xavier", "he", "lecun", "orthogonal", "lsuv", "dirac")
 IN, OUT, SEEDS = 16, 32, 30
 
 
@@ -235,3 +235,29 @@ def test_what_cannot_be_initialized_is_refused() -> None:
         initialize(nn.Linear(2, 2), NetworkOptions(initializer="lsuv"), generator(), None)
     with pytest.raises(ValueError, match="no linear or convolution layer"):
         initialize(nn.ReLU(), NetworkOptions(), generator(), None)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(4, 12), (12, 4), (6, 6)])
+def test_dirac_starts_as_torchs_identity_and_leaves_the_rest_random(inputs: int, outputs: int) -> None:
+    options = NetworkOptions(initializer="dirac")
+    weight = INITIALIZERS["dirac"](torch.Size((outputs, inputs, 3, 3)), options, generator())
+    same = min(inputs, outputs)
+    assert torch.equal(weight[:same], nn.init.dirac_(torch.empty(outputs, inputs, 3, 3))[:same])
+    x = torch.randn(2, inputs, 5, 5)
+    assert torch.equal(F.conv2d(x, weight, padding=1)[:, :same], x[:, :same])
+    rest, bound = weight[inputs:], 1 / math.sqrt(9 * inputs)
+    assert len(rest) == max(0, outputs - inputs)
+    assert len(rest) == 0 or bound / 2 < rest.abs().max() <= bound
+
+
+def test_output_scale_multiplies_logits_that_start_the_same() -> None:
+    """Down to a scale of a tenth; below, weights would exceed those of the law."""
+    found = {}
+    for scale in (1.0, 1 / 9, 0.01):
+        options = NetworkOptions(output_scale=scale)
+        network = MODELS["convnet"](options, classes=10)
+        initialize(network, options, generator(), None)
+        found[scale] = network(images()).detach(), weight_layers(network)[-1].weight.std().item()
+    assert torch.allclose(found[1.0][0], found[1 / 9][0], atol=1e-5)
+    assert found[1 / 9][1] == pytest.approx(9 * found[1.0][1])
+    assert found[0.01][1] == pytest.approx(10 * found[1.0][1])

@@ -10,7 +10,7 @@ from hpo.models.catalog import MODELS
 from hpo.models.layers import Shape, stem
 from hpo.models.options import NetworkOptions
 
-SMALLEST = {"airbench": 9, "vgg": 32}
+SMALLEST = {"airbench": 9, "airbench94": 9, "vgg": 32}
 
 
 @pytest.mark.parametrize("model", MODELS)

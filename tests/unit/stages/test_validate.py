@@ -9,6 +9,7 @@ import pytest
 
 from hpo.config.parsing.load import parse_study
 from hpo.data.cache import Labels
+from hpo.data.division import DRAWN, Division
 from hpo.errors import ConfigurationError
 from hpo.stages.validate import refuse_impossible
 
@@ -17,6 +18,7 @@ from hpo.stages.validate import refuse_impossible
 class _Images:
     classes: tuple[str, ...]
     train_labels: Labels
+    division: Division = DRAWN
 
     @classmethod
     def counted(cls, **counts: int) -> _Images:

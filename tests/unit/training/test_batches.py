@@ -119,3 +119,20 @@ def test_each_epoch_augments_again(make_tiny: Make) -> None:
     (first, _), *_ = _epoch(make_tiny, one_image, epoch=1, augmentation="flip_crop")
     (second, _), *_ = _epoch(make_tiny, one_image, epoch=2, augmentation="flip_crop")
     assert not torch.equal(first, second)
+
+
+def test_alternating_flips_show_both_sides_of_each_image_in_turn(make_tiny: Make) -> None:
+    """Image i holds its number and, in the left column, 0."""
+    images = _numbered(96)
+    pixels = images.pixels.clone()
+    pixels[:, :, :, 0] = 0
+    images = ImageSet(pixels, images.labels, images.rows, None)
+    sides = []
+    for epoch in (1, 2, 3):
+        seen = torch.empty(96, dtype=torch.bool)
+        for batch, labels in _epoch(make_tiny, images, epoch, augmentation="flip", flip="alternating"):
+            seen[labels] = batch[:, 0, 0, -1] == 0
+        sides.append(seen[1:])
+    first = sides[0]
+    assert 30 < first.sum() < 65
+    assert torch.equal(sides[1], ~first) and torch.equal(sides[2], first)

@@ -18,6 +18,7 @@ from hpo.training.optim import (
     build_optimizer,
     parameter_groups,
     regularized_parameters,
+    set_learning_rate,
     weights_of,
 )
 
@@ -216,3 +217,53 @@ def test_the_step_is_the_gradient_of_loss_and_penalty() -> None:
     (0.05 * leaf.square().sum() + 0.01 * leaf.abs().sum()).backward()
     assert leaf.grad is not None
     torch.testing.assert_close(before - layer.weight.detach(), leaf.grad)
+
+
+def test_norm_biases_have_their_factor_of_lr_and_their_own_decay() -> None:
+    net = _net()
+    configuration = Configuration(
+        optimizer="sgd", lr=LR, momentum=0.0, weight_decay=0.01, norm_bias_lr_factor=64, regularize_all=True
+    )
+    optimizer = build_optimizer(net, configuration)
+    before = {name: each.detach().clone() for name, each in net.named_parameters()}
+    _gradient_step(net, 1)
+    set_learning_rate(optimizer, LR / 2)
+    optimizer.step()
+    for name, each in net.named_parameters():
+        lr = LR / 2 * (64 if name == "1.bias" else 1)
+        assert each.grad is not None
+        expected = before[name] - lr * each.grad - LR / 2 * 0.01 * before[name]
+        torch.testing.assert_close(each.detach(), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize(("momentum", "batch"), [(0.0, 256), (0.85, 1024), (0.9, 2048)])
+def test_decoupled_rates_move_as_far_whatever_momentum_and_batch(
+    nesterov: bool, momentum: float, batch: int
+) -> None:
+    """Under a constant gradient of 1: lr over 1,024 images, and the share weight_decay of the weight."""
+    configuration = Configuration(
+        lr=0.3, weight_decay=0.02, momentum=momentum, batch_size=batch, nesterov=nesterov, decoupled=True
+    )
+    for penalized, expected in ((False, 0.3), (True, 0.02 * 1000)):
+        layer = nn.Linear(1, 1, bias=False).double()
+        nn.init.constant_(layer.weight, 1000.0 if penalized else 0.0)
+        optimizer = build_optimizer(layer, configuration)
+        moved = []
+        for _ in range(400):
+            at = layer.weight.item()
+            layer.weight.grad = torch.zeros_like(layer.weight) if penalized else torch.ones_like(layer.weight)
+            with torch.no_grad():  # where it decays from stays the same, as the gradient does
+                optimizer.step()
+                moved.append(at - layer.weight.item())
+                if penalized:
+                    layer.weight.fill_(1000.0)
+                else:
+                    layer.weight.zero_()
+        assert moved[-1] * 1024 / batch == pytest.approx(expected, rel=1e-9)
+
+
+def test_other_optimizers_take_rates_as_they_are() -> None:
+    configuration = Configuration(optimizer="adamw", lr=0.3, weight_decay=0.02, decoupled=True)
+    group = build_optimizer(_net(), configuration).param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.3, 0.02)

@@ -87,7 +87,30 @@ def test_one_cycle_rises_over_the_warm_up_if_there_is_one() -> None:
     assert int(np.argmax(ours)) == 2 * PER_EPOCH - 1
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_triangular_joins_its_three_points() -> None:
+    """The recipe's own numbers: Jordan 2024, listing 4."""
+    configuration = Configuration(
+        lr=LR,
+        schedule="triangular",
+        initial_lr_fraction=0.2,
+        peak_position=0.25,
+        final_lr_fraction=0.07,
+        epochs=8,
+    )
+    steps = np.arange(8 * PER_EPOCH)
+    expected = LR * np.interp(steps, [0, 2 * PER_EPOCH, 8 * PER_EPOCH], [0.2, 1, 0.07])
+    np.testing.assert_allclose(_ours(configuration), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("position", "ends"), [(0.0, (1.0, 0.5)), (1.0, (0.5, 1.0))])
+def test_a_triangle_may_have_one_leg(position: float, ends: tuple[float, float]) -> None:
+    fields: dict[str, Any] = {"initial_lr_fraction": 0.5, "final_lr_fraction": 0.5}
+    rates = _ours(Configuration(lr=LR, schedule="triangular", peak_position=position, epochs=4, **fields))
+    line = np.linspace(*ends, 4 * PER_EPOCH + 1)[:-1]
+    np.testing.assert_allclose(rates, LR * line, rtol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", [each for each in SCHEDULES if each != "triangular"])
 def test_warm_up_is_linear_and_the_schedule_starts_after_it(schedule: str) -> None:
     fields: dict[str, Any] = {"lr": LR, "schedule": schedule, "lr_decay": 0.5, "step_epochs": 2}
     warm = _ours(Configuration(**fields, warmup_epochs=1.5, epochs=6))  # 1.5 * 8 = 12 steps of 48

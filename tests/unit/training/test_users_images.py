@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hpo.config.division import NO_RULES
 from hpo.config.image_format import ImageFormat
 from hpo.config.parsing.load import parse_study
 from hpo.errors import ConfigurationError
-from hpo.training.study_images import choose_images, load_study_images
+from hpo.training import study_images
+from hpo.training.study_images import choose_images, load_chosen_images
 from hpo.training.users_code import allow_only
 from hpo.training.users_images import users_images
 
@@ -48,6 +50,18 @@ class Pictures(torch.utils.data.Dataset):
         if self.kind == "pil":
             image = Image.fromarray(image).resize((16 + number, 12)).convert("RGB")
         return image, self.label(LABELS[number])
+
+
+MODES = {
+    "deep": Image.fromarray(np.full((12, 16), 100 * 257, np.uint16)),
+    "clear": Image.new("RGBA", (16, 12), (0, 0, 0, 0)),
+    "plain": Image.new("L", (16, 12), 100),
+    "range": Image.fromarray(np.full((12, 16), 700, np.int32)),
+}
+
+
+def of_mode(mode):
+    return [(MODES[mode], n % 2) for n in range(40)]
 
 
 class Named(Pictures):
@@ -129,12 +143,17 @@ def test_pictures_of_any_size_fit_and_keep_the_names_of_classes() -> None:
     assert "36 train, 4 test" in source.origin
 
 
+@pytest.mark.parametrize(("mode", "value"), [("deep", 100), ("clear", 255), ("plain", 100)])
+def test_pictures_of_any_mode_are_converted_as_files_are(mode: str, value: int) -> None:
+    assert (of("of_mode", mode)[0] == value).all()
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
         ("unlabeled", "the label of image 0 is '0', not a whole number from 0"),
         ("wrong_images", "image 0 is a str, not a PIL image, tensor or array"),
-        ("numbers", "returned int: return a torch Dataset, a pair of them"),
+        ("numbers", "returned int: return a torch Dataset, two or three of them"),
         ("nothing", "returned None: return a torch Dataset"),
         ("keys", "returned a mapping of images: use the names train_images, train_labels"),
         ("fails", "when called, raised RuntimeError: the disk is not mounted"),
@@ -145,6 +164,8 @@ def test_pictures_of_any_size_fit_and_keep_the_names_of_classes() -> None:
 def test_what_cannot_be_used_is_refused_in_words(name: str, problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         of(name)
+    with pytest.raises(ConfigurationError, match="image 0: its values run from 700 to 700"):
+        of("of_mode", "range")
 
 
 def test_a_worker_imports_only_what_is_allowed() -> None:
@@ -170,7 +191,16 @@ def test_a_study_is_bound_to_the_format_of_its_images() -> None:
     spec = parse_study("study: mine\ntrials: 1\nfixed: {dataset: 'mine_images:arrays'}\n", "mine.yaml")
     chosen = choose_images(spec)
     assert chosen.format == ImageFormat(12, 16, 1) and len(chosen.reasons) == 2
-    dataset = load_study_images(spec, chosen.dataset, chosen.format)
+    dataset = load_chosen_images(spec, chosen)
     assert dataset.name == "mine_images:arrays" and dataset.train_images.shape == (40, 1, 12, 16)
     assert dataset.fields["dataset"] == "mine_images:arrays"
     assert spec.packages == ("mine_images",)
+
+
+def test_the_function_is_called_once_for_a_new_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    images_of = study_images.images_of
+    calls = []
+    monkeypatch.setattr(study_images, "images_of", lambda *which: calls.append(which) or images_of(*which))
+    spec = parse_study("study: mine\ntrials: 1\nfixed: {dataset: 'mine_images:arrays'}\n", "mine.yaml")
+    load_chosen_images(spec, choose_images(spec))
+    assert calls == [("mine_images:arrays", None, NO_RULES)]

@@ -17,6 +17,7 @@ from hpo.cli.database import results
 from hpo.cli.views.diagnosis import print_diagnosis
 from hpo.config.image_format import STANDARD
 from hpo.config.parsing.load import parse_study
+from hpo.data.division import DRAWN
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
 from hpo.records import Outcome
@@ -40,6 +41,7 @@ class _Images:
     classes = tuple("0123456789")
     train_labels = range(20_000)
     class_counts = (2_000,) * 10
+    division = DRAWN
     format = STANDARD
 
 

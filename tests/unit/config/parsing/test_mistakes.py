@@ -63,7 +63,7 @@ def study(fixed: str = "", space: str = "", top: str = "") -> str:
         ("study: s\ntrials: 5\nepochs: 3",
          "3: unknown key 'epochs' (a hyperparameter belongs under fixed or space)"),
         ("study: s\ntrials: 5\nxyz: 3",
-         f"3: unknown key 'xyz' (known: {', '.join(['study', 'seed', 'trainer', 'command', 'interface', 'objective', 'direction', 'trials', 'sampler', 'pruner'])}, max_consecutive_failures, max_deaths, keep_best, limits, needs, first, fixed, space, stages, checks)"),
+         f"3: unknown key 'xyz' (known: {', '.join(['study', 'seed', 'trainer', 'command', 'interface', 'objective', 'direction', 'tradeoff', 'tradeoff_direction', 'limit', 'validation', 'groups', 'order', 'trials', 'sampler', 'pruner'])}, max_consecutive_failures, max_deaths, keep_best, limits, needs, first, fixed, space, stages, checks)"),
         ("trials: 5", "study: is missing (e.g. study: my-first)"),
         ("study: s", "trials: is missing (e.g. trials: 20)"),
         (study("bach_size: 3"), "3: unknown hyperparameter 'bach_size' (did you mean batch_size?)"),
@@ -134,7 +134,7 @@ def study(fixed: str = "", space: str = "", top: str = "") -> str:
         (study("batch_norm: null"), "3: batch_norm: has no value (did you mean none?)"),
         (study("batch_norm: off"), "3: batch_norm: 'off' is not one of: none, before, after (did you mean none?)"),
         (study("model: convent"), "3: model: unknown model 'convent' (did you mean convnet?)"),
-        (study("model: unet3"), "3: model: unknown model 'unet3' (bundled: convnet, vgg, resnet, fitnet, airbench, mlp; your own: package.module:function)"),
+        (study("model: unet3"), "3: model: unknown model 'unet3' (bundled: convnet, vgg, resnet, fitnet, airbench, airbench94, mlp; your own: package.module:function)"),
         # --- distributions ---
         (study(space="lr: 0.1"), "4: lr: is not a distribution (a single value belongs under fixed; a searched one is e.g. {log: [1e-4, 1e-1]})"),
         (study(space="lr: {}"), "4: lr: has no distribution (e.g. {log: [1e-4, 1e-1]})"),
