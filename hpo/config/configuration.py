@@ -59,10 +59,12 @@ Stem = Literal["plain", "whitened"]
 NormScale = Literal["trained", "frozen"]
 BatchNorm = Literal["none", "before", "after"]
 Norm = Literal["batch", "layer", "group"]
-OptimizerName = Literal["sgd", "adagrad", "rmsprop", "adam", "adamw"]
+OptimizerName = Literal["sgd", "adagrad", "rmsprop", "adam", "adamw", "muon"]
+RestOptimizer = Literal["sgd", "adamw"]
 Schedule = Literal["constant", "step", "exponential", "inverse_time", "cosine", "one_cycle", "triangular"]
 Sampling = Literal["shuffled", "balanced"]
 ClassWeights = Literal["none", "balanced"]
+WeightAverage = Literal["none", "lookahead", "swa"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 Condition = Mapping[str, tuple[Any, ...]]
@@ -212,7 +214,9 @@ class Configuration(BaseModel):
     output_scale: float = _hyper(1.0, "factor of the logits", gt=0)
 
     # --- regularization (never on biases and norm parameters unless regularize_all) ---
-    weight_decay: float = _hyper(5e-4, "L2 penalty w -= lr * weight_decay * w (decoupled for adamw)", ge=0)
+    weight_decay: float = _hyper(
+        5e-4, "L2 penalty w -= lr * weight_decay * w (decoupled for adamw and muon)", ge=0
+    )
     l1: float = _hyper(0.0, "L1 penalty", ge=0)
     regularize_all: bool = _hyper(False, "apply weight decay and L1 to biases and norm parameters too")
     dropout: float = _hyper(0.0, "probability that an activation is dropped", ge=0, lt=1)
@@ -239,18 +243,29 @@ class Configuration(BaseModel):
         gt=0,
     )
     momentum: float = _hyper(
-        0.9, "share of the velocity kept per step", {"optimizer": ("sgd", "rmsprop")}, ge=0, lt=1
+        0.9, "share of the velocity kept per step", {"optimizer": ("sgd", "rmsprop", "muon")}, ge=0, lt=1
     )
-    nesterov: bool = _hyper(False, "look ahead along the velocity", {"optimizer": ("sgd",)})
-    beta1: float = _hyper(0.9, "decay of the mean gradient", {"optimizer": ("adam", "adamw")}, ge=0, lt=1)
+    nesterov: bool = _hyper(False, "look ahead along the velocity", {"optimizer": ("sgd", "muon")})
+    beta1: float = _hyper(
+        0.9, "decay of the mean gradient", {"optimizer": ("adam", "adamw", "muon")}, ge=0, lt=1
+    )
     beta2: float = _hyper(
-        0.999, "decay of the mean squared gradient", {"optimizer": ("adam", "adamw")}, ge=0, lt=1
+        0.999, "decay of the mean squared gradient", {"optimizer": ("adam", "adamw", "muon")}, ge=0, lt=1
     )
     rms_decay: float = _hyper(
         0.99, "decay of the mean squared gradient", {"optimizer": ("rmsprop",)}, ge=0, lt=1
     )
     optimizer_epsilon: float = _hyper(
-        1e-8, "added to the denominator", {"optimizer": ("adagrad", "rmsprop", "adam", "adamw")}, gt=0
+        1e-8, "added to the denominator", {"optimizer": ("adagrad", "rmsprop", "adam", "adamw", "muon")}, gt=0
+    )
+    rest_optimizer: RestOptimizer = _hyper(
+        "adamw", "the rule of what muon does not update: classifier, biases, norms", {"optimizer": ("muon",)}
+    )
+    rest_lr: float = _hyper(
+        1e-3, "peak learning rate of what muon does not update", {"optimizer": ("muon",)}, gt=0
+    )
+    muon_steps: int = _hyper(
+        5, "steps in which a matrix is orthogonalized", {"optimizer": ("muon",)}, ge=1, le=20
     )
     schedule: Schedule = _hyper("cosine", "how lr changes over training")
     warmup_epochs: float = _hyper(0.0, "epochs over which lr rises linearly from 0", ge=0)
@@ -273,6 +288,33 @@ class Configuration(BaseModel):
     )
     peak_position: float = _hyper(
         0.23, "when lr is at its peak, as a share of the steps", {"schedule": ("triangular",)}, ge=0, le=1
+    )
+    weight_average: WeightAverage = _hyper(
+        "none",
+        "average weights over steps and continue from there (lookahead), or over the last epochs (swa)",
+    )
+    lookahead_start: float = _hyper(
+        0.3, "share of the epochs before the first average", {"weight_average": ("lookahead",)}, ge=0, lt=1
+    )
+    lookahead_steps: int = _hyper(
+        5, "steps from one average to the next", {"weight_average": ("lookahead",)}, ge=1
+    )
+    lookahead_decay: float = _hyper(
+        0.95,
+        "share of the average that each step keeps at the end",
+        {"weight_average": ("lookahead",)},
+        ge=0,
+        lt=1,
+    )
+    lookahead_power: float = _hyper(
+        3.0, "power of the progress with which that share rises", {"weight_average": ("lookahead",)}, ge=0
+    )
+    swa_start: float = _hyper(
+        0.75,
+        "share of the epochs before the first that is averaged",
+        {"weight_average": ("swa",)},
+        ge=0,
+        lt=1,
     )
     gradient_clip: float | None = _hyper(
         None, "maximum global L2 norm of the gradient; empty for no limit", gt=0

@@ -21,6 +21,7 @@ _MOST_CELLS = 20_000_000
 _MOST_SWAPS = 500_000
 _MOST_STEPS = 200
 _ALMOST_ALL = 0.9
+_NONE = 1e-9
 _MOST_HELD_OUT = 0.5
 """The limit of ``val_fraction``."""
 
@@ -79,6 +80,13 @@ class Wanted:
     furthest: float = 2.0
     """A share that is further off than by this factor is not what was asked for."""
 
+    @property
+    def without(self) -> str:
+        """What helps where a class would be missing."""
+        if self.what.startswith("val_fraction"):
+            return "Use another val_fraction, smaller groups"
+        return "Use fewer folds, smaller groups" if self.what.startswith("folds") else "Bring test images"
+
     def advice(self, reached: float) -> str:
         """Return what helps where only another share is possible."""
         if self.what.startswith("val_fraction") and 0 < reached <= _MOST_HELD_OUT:
@@ -129,7 +137,7 @@ def chosen_blocks(
     chosen = _closest(_table(labels, place, len(classes), len(present)), wanted.share, key)
     held: npt.NDArray[np.bool_] = chosen[place]
     _refuse_far("groups", held, wanted, blocks)
-    _refuse_missing(labels, classes, blocks, held, wanted.what)
+    _refuse_missing(labels, classes, blocks, held, wanted)
     return held
 
 
@@ -167,27 +175,29 @@ def _closest(table: Counts, share: float, key: Key) -> npt.NDArray[np.bool_]:
     lack = np.full((len(weighted), 1), share) * (weighted.sum(1, keepdims=True) > 0)
     for block in order.tolist():
         column = weighted[:, block : block + 1]
-        if _squares(lack - column)[0] < _squares(lack)[0]:
+        if _cost(lack - column, share)[0] < _cost(lack, share)[0]:
             chosen[block] = True
             lack = lack - column
     if not chosen.any():
         smallest = int(order[-1])
         chosen[smallest] = True
         lack = lack - weighted[:, smallest : smallest + 1]
-    return _improved(weighted, chosen, lack)
+    return _improved(weighted, chosen, lack, share)
 
 
-def _improved(weighted: Counts, chosen: npt.NDArray[np.bool_], lack: Counts) -> npt.NDArray[np.bool_]:
+def _improved(
+    weighted: Counts, chosen: npt.NDArray[np.bool_], lack: Counts, share: float
+) -> npt.NDArray[np.bool_]:
     """Move and exchange blocks as long as that brings the shares closer."""
     for _ in range(_MOST_STEPS):
-        now = _squares(lack)[0]
+        now = _cost(lack, share)[0]
         change = np.where(chosen, weighted, -weighted)
-        moved = _squares(lack + change)
+        moved = _cost(lack + change, share)
         best, blocks = moved.min(), [int(moved.argmin())]
         inside, outside = np.flatnonzero(chosen), np.flatnonzero(~chosen)
         if len(inside) * len(outside) * len(weighted) <= _MOST_SWAPS:
             pairs = lack[:, :, None] + change[:, inside, None] + change[:, None, outside]
-            swapped = _squares(pairs)
+            swapped = _cost(pairs, share)
             if swapped.size and swapped.min() < best:
                 best = swapped.min()
                 one, other = np.unravel_index(int(swapped.argmin()), swapped.shape)
@@ -201,10 +211,13 @@ def _improved(weighted: Counts, chosen: npt.NDArray[np.bool_], lack: Counts) -> 
     return chosen
 
 
-def _squares(lack: Counts) -> Counts:
-    """Return the sum of squares over the first axis."""
+def _cost(lack: Counts, share: float) -> Counts:
+    """Return how far shares (C + 1, ...) are off: squared, and 1 for each class that a part would lack."""
+    held = share - lack[:-1]
     squares: Counts = np.add.reduce(lack * lack, axis=0)
-    return squares
+    without = np.count_nonzero((held < _NONE) | (held > 1 - _NONE), axis=0)
+    cost: Counts = squares + without
+    return cost
 
 
 def _refuse_far(key: str, held: npt.NDArray[np.bool_], wanted: Wanted, blocks: Blocks) -> None:
@@ -222,7 +235,7 @@ def _refuse_far(key: str, held: npt.NDArray[np.bool_], wanted: Wanted, blocks: B
 
 
 def _refuse_missing(
-    labels: Labels, classes: Sequence[str], blocks: Blocks, held: npt.NDArray[np.bool_], what: str
+    labels: Labels, classes: Sequence[str], blocks: Blocks, held: npt.NDArray[np.bool_], wanted: Wanted
 ) -> None:
     for part, rows in (("held out", held), ("left for training", ~held)):
         counts = np.bincount(labels[rows], minlength=len(classes))
@@ -233,7 +246,6 @@ def _refuse_missing(
             names = ", ".join(repr(blocks.names[each]) for each in where[:3].tolist())
             more = f" and {len(where) - 3:,} more" if len(where) > 3 else ""
             raise DataError(
-                f"groups: with {what}, no image of class {classes[label]} is {part}: it is in "
-                f"{counted(len(where), 'group')} ({names}{more}). Use another share or seed, smaller groups, "
-                f"or leave the class out"
+                f"groups: with {wanted.what}, no image of class {classes[label]} is {part}: it is in "
+                f"{counted(len(where), 'group')} ({names}{more}). {wanted.without}, or leave the class out"
             )

@@ -85,8 +85,8 @@ class Duplicates:
         self._digests += [blake2b(each.tobytes(), digest_size=16).digest() for each in pixels]
         self.images += images
 
-    def pairs(self) -> Iterator[Pair]:
-        """Yield each image with the first one that it equals; then those that nearly equal another."""
+    def pairs(self, *, nearly: bool = True) -> Iterator[Pair]:
+        """Yield each image with the first one that it equals; then, if ``nearly``, those nearly equal."""
         if not self.images:
             return
         first: dict[bytes, int] = {}
@@ -100,7 +100,8 @@ class Duplicates:
             if at != place:
                 copies.add(place)
                 yield Pair(self.images[at], self.images[place], exact=True)
-        yield from self._near(small.reshape(len(small), -1), copies)
+        if nearly:
+            yield from self._near(small.reshape(len(small), -1), copies)
 
     def _near(self, small: npt.NDArray[np.uint8], copies: set[int]) -> Iterator[Pair]:
         centered = small - small.mean(1, keepdims=True, dtype=np.float32)

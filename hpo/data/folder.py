@@ -164,7 +164,8 @@ def list_images(root: Path, rules: DivisionRules = NO_RULES) -> Listing:
     if validation and rules.validation == "auto" and not _has_labels(validation, train_folders):
         unused = (_unlabelled(validation),)
         validation = None
-    warnings = [*layout.warnings, *unused, *shared_subfolders(layout.train, train_folders), *alike(train)]
+    nested = () if rules.groups else shared_subfolders(layout.train, train_folders)
+    warnings = [*layout.warnings, *unused, *nested, *alike(train)]
     test_folder = layout.test
     if test_folder and not _has_labels(test_folder, train_folders):
         warnings.append(_unlabelled(test_folder))

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from hpo import provenance
 from hpo.config.image_format import ImageFormat
 from hpo.config.study import MAIN, StudySpec
+from hpo.diagnosis.refresh import replace_findings
 from hpo.errors import StudyChangedError
 from hpo.records import StudyFinding, stored
 from hpo.stages.divided import divided_images
@@ -215,6 +216,8 @@ def _create(connection: Connection, spec: StudySpec, data: _StudyData) -> int:
             created_at=utc_now(),
         )
     )
+    if data.findings:
+        replace_findings(connection, study_id, data.findings, 0)
     return study_id
 
 

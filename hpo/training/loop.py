@@ -34,9 +34,9 @@ def train(
 
     Order, augmentation and dropout are functions of the key and the epoch; the global generators of PyTorch,
     NumPy and Python are seeded at each epoch's start. To resume to the same result, restore the weights and
-    the optimizer's state of a moment, and pass the ``start`` that ``Callback.save`` was given then
-    (``EpochState(n)`` is the start of epoch n). Raises ``OutOfMemoryError``, ``ConfigurationError`` if the
-    network does not return logits, and whatever the callbacks raise.
+    the states of optimizer and average of a moment, and pass the ``start`` that ``Callback.save`` was given
+    then (``EpochState(n)`` is the start of epoch n). Raises ``OutOfMemoryError``, ``ConfigurationError`` if
+    the network does not return logits, and whatever the callbacks raise.
     """
     state = start or EpochState()
     for callback in callbacks:
@@ -70,8 +70,9 @@ class _Training:
         train_loss, train_accuracy = steps.run()
         evaluated = time.perf_counter()
         setup = self.setup
+        setup.average.end_epoch(start.epoch)
         validation = evaluate(
-            setup.model,
+            setup.judged,
             setup.data.val,
             setup.precision,
             steps.save_if_due,
@@ -111,6 +112,7 @@ class _Training:
         self.regularizer.before_step()
         setup.optimizer.step()
         self.regularizer.after_step()
+        setup.average.after_step(step + 1, self.steps)
         return loss.detach(), logits.detach()
 
 

@@ -120,6 +120,7 @@ class Rehearsal:
             self._train(whole)
             load_network_state(resumed.model, _through_bytes(network_state(whole.model)))
             resumed.optimizer.load_state_dict(_through_bytes(whole.optimizer.state_dict()))
+            resumed.average.load(_through_bytes(whole.average.state()))
             for each in (whole, resumed):
                 self._train(each, epoch=_EPOCHS)
             if weights_hash(whole.model) == weights_hash(resumed.model):

@@ -14,6 +14,7 @@ from hpo.data.split import Fold, split
 from hpo.heartbeat import beat
 from hpo.models.whitening import MOST_IMAGES
 from hpo.rng import Key
+from hpo.training.averages import WeightAverage, make_average
 from hpo.training.batches import steps_per_epoch
 from hpo.training.data import (
     ImageSet,
@@ -45,6 +46,7 @@ class TrialSetup:
     key: Key
     device: torch.device
     precision: Resolved
+    average: WeightAverage
     own_metric: UsersMetric | None = None
     """The study's objective, if it is a function of the user's."""
 
@@ -61,7 +63,13 @@ class TrialSetup:
         """Move ``model`` to ``device`` and build its optimizer."""
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = build_optimizer(model, configuration)
-        return cls(configuration, model, optimizer, data, key, device, precision)
+        average = make_average(model, configuration, data, precision)
+        return cls(configuration, model, optimizer, data, key, device, precision, average)
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is evaluated and kept: ``model``, or an average of its weights."""
+        return self.average.judged
 
     @property
     def steps_per_epoch(self) -> int:
@@ -97,9 +105,10 @@ class TrialSetup:
         return _draw(self.data.val, self.key / "probe" / "val", self.device)
 
     def on_test(self, dataset: Dataset) -> Evaluation:
-        """Evaluate the network as it is now on the test images."""
+        """Evaluate the network that is kept, as it is now, on the test images."""
         images = preprocessed_test_images(dataset, self.data.preprocessor, self.device)
-        return evaluate(self.model, images, self.precision, own=self.own_metric)
+        views = int(self.configuration.eval_views)
+        return evaluate(self.judged, images, self.precision, own=self.own_metric, views=views)
 
 
 def prepare(

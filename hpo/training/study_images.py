@@ -11,7 +11,8 @@ from hpo.config.division import NO_RULES, DivisionRules, Validation
 from hpo.config.image_format import AUTO, ImageFormat
 from hpo.config.study import StudySpec
 from hpo.data.auto_format import auto_format
-from hpo.data.datasets import Dataset, RawImages, find_images, load_images, resolve_auto
+from hpo.data.datasets import Dataset, Files, RawImages, find_images, load_images, resolve_auto
+from hpo.data.duplicates import Split
 from hpo.settings import settings
 from hpo.storage.studies import RegisteredStudy
 from hpo.training.users_images import users_images
@@ -27,6 +28,13 @@ class ChosenImages:
     images: RawImages | None = None
     """Those that were looked at; None if they were not."""
 
+    def name(self, split: Split, row: int) -> str:
+        """Return the file of a training, validation or test image; for arrays its number."""
+        if not isinstance(self.images, Files):
+            return f"image {row} of {'test' if split == 'test' else 'training'}"
+        listing = self.images.listing
+        return (listing.test if split == "test" else listing.train)[row].path
+
 
 def choose_images(spec: StudySpec) -> ChosenImages:
     """Return the data set and the format that a new study is bound to.
@@ -39,9 +47,11 @@ def choose_images(spec: StudySpec) -> ChosenImages:
         name, because = resolve_auto(settings())
         reasons.append(because)
     fields = {field: _setting(spec, field) for field in ("image_size", "resize", "channels")}
-    if name in _STANDARD or AUTO not in (fields["image_size"], fields["channels"]):
+    if name in _STANDARD:
         return ChosenImages(name, ImageFormat.of_fields(fields), tuple(reasons))
     images = _images(spec, name)
+    if AUTO not in (fields["image_size"], fields["channels"]):
+        return ChosenImages(name, ImageFormat.of_fields(fields), tuple(reasons), images)
     form, why = auto_format(fields, *images.survey())
     return ChosenImages(name, form, (*reasons, *why), images)
 

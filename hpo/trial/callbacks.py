@@ -106,14 +106,14 @@ class ChecksCallback(Callback):
 class BestWeightsCallback(Callback):
     """Holds the weights of the best epoch, or of the last one if the validation images are trained on."""
 
-    def __init__(self, best: BestWeights, model: nn.Module, *, take_last: bool) -> None:
+    def __init__(self, best: BestWeights, setup: TrialSetup, *, take_last: bool) -> None:
         self._best = best
-        self._model = model
+        self._setup = setup
         self._take_last = take_last
 
     def on_epoch_end(self, result: EpochResult) -> None:
         update = self._best.update if self._take_last else self._best.update_if_better
-        update(result, self._model)
+        update(result, self._setup.judged)
 
 
 class CheckpointCallback(Callback):

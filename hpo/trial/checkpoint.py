@@ -103,6 +103,7 @@ def capture(state: TrialState, position: EpochState) -> Checkpoint:
     tensors = {
         "model": network_state(state.setup.model),
         "optimizer": state.setup.optimizer.state_dict(),
+        "average": state.setup.average.state(),
         "losses": position.losses,
         "augmentation": position.augmentation,
         "generators": position.generators,
@@ -137,6 +138,7 @@ def _restore(checkpoint: Checkpoint, state: TrialState) -> ResumePoint:
     _check_weights(tensors["model"], network_state(setup.model))
     load_network_state(setup.model, tensors["model"])
     setup.optimizer.load_state_dict(tensors["optimizer"])
+    setup.average.load(tensors.get("average", {}))
     document.babysitter.seen.losses = tensors["losses_seen"].numpy()
     state.babysitter.load_state_dict(document.babysitter, *setup.probe_batch())
     if document.best_epoch:

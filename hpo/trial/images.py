@@ -100,7 +100,7 @@ class ImageTrainer:
                 check_before_training(setup, babysitter)
             if start is None or start.steps == 0:  # findings within an epoch are recorded at its end
                 session.start()
-            best = BestWeightsCallback(held, setup.model, take_last=begun.stage.kind == "test")
+            best = BestWeightsCallback(held, setup, take_last=begun.stage.kind == "test")
             callbacks: list[Callback] = [
                 session.recorder.history,
                 *([best] if context.spec.keep_best else []),
@@ -111,7 +111,7 @@ class ImageTrainer:
             with on_beat(session.control.heartbeat):  # from here on the checkpoint callback stops the trial
                 for _ in loop.train(setup, callbacks, start):
                     session.control.check_stop()
-                products.weights_hash = weights_hash(setup.model)
+                products.weights_hash = weights_hash(setup.judged)
                 if begun.stage.kind == "test":
                     tested = setup.on_test(self._dataset)
                     products.test_value = tested.values[context.spec.objective]

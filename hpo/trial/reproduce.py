@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hpo import provenance
 from hpo.config.configuration import Configuration
@@ -31,7 +31,7 @@ from hpo.training.loop import train
 from hpo.training.network_state import network_state
 from hpo.training.precision import Resolved, processor, resolve_precision
 from hpo.training.rehearsal import Rehearsal
-from hpo.training.setup import prepare
+from hpo.training.setup import TrialSetup, prepare
 from hpo.training.study_images import load_registered_images
 from hpo.training.users_metric import UsersMetric
 
@@ -161,7 +161,7 @@ class Repeat(StoredTraining):
         self.epochs = self._stored_epochs()
         if self.epochs == 0:
             raise self._nothing_to_compare()
-        self._model: nn.Module | None = None
+        self._setup: TrialSetup | None = None
 
     def run(self) -> Iterator[RepeatedEpoch | Repetition]:
         """Train, yielding each epoch as it ends, then the comparison of the whole training."""
@@ -172,8 +172,7 @@ class Repeat(StoredTraining):
                 stored, self._dataset, self._stage.key(self.trial.slot), split_key(seed), self.device,
                 self._stage.fold(self.trial.slot),
             )  # fmt: skip
-        self._model = setup.model
-        setup = replace(setup, own_metric=UsersMetric.of(self._study.spec))
+        self._setup = setup = replace(setup, own_metric=UsersMetric.of(self._study.spec))
         epochs = train(setup)
         same = []
         for then in self.trial.curve[: self.epochs]:
@@ -182,7 +181,7 @@ class Repeat(StoredTraining):
             same.append(not epoch.differences)
             yield epoch
         then_hash = self.trial.weights_hash
-        now_hash = weights_hash(setup.model) if then_hash else None
+        now_hash = weights_hash(setup.judged) if then_hash else None
         yield Repetition(
             same_curve=all(same) if same else None,
             same_weights=then_hash == now_hash if then_hash else None,
@@ -202,8 +201,8 @@ class Repeat(StoredTraining):
 
     def weights(self) -> dict[str, Tensor]:
         """Return the network's state after the epoch that ``run`` yielded last; the next one changes it."""
-        assert self._model is not None, "run has not started"
-        return network_state(self._model)
+        assert self._setup is not None, "run has not started"
+        return network_state(self._setup.judged)
 
     def _compared(self) -> Iterator[Difference]:
         yield from super()._compared()

@@ -11,7 +11,9 @@ from hpo.data.datasets import Dataset
 from hpo.queue.control import refuse_stopped
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import StudyProgress, register_study, study_progress
+from hpo.records import StudyFinding
 from hpo.stages.divided import divided_images, division_warnings
+from hpo.stages.leaks import leak_findings
 from hpo.stages.validate import refuse_impossible, refuse_preprocessing
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import RegisteredStudy, find_registered
@@ -49,7 +51,7 @@ def submit_study(store: ResultsStore, spec: StudySpec, priority: int | None = No
     if registered:
         refuse_stopped(store, registered.study_id, spec.study)
     data = _own_training(spec) if spec.is_own else _images(spec, registered)
-    study_id = register_study(store, spec, data.dataset, priority)
+    study_id = register_study(store, spec, data.dataset, priority, data.findings)
     reclaimed = release_dead_local(store, study_id)
     progress = study_progress(store, study_id)
     return SubmittedStudy(
@@ -69,6 +71,7 @@ class _TrainedOn:
     dataset: Dataset | None
     origin: str
     warnings: tuple[str, ...] = ()
+    findings: tuple[StudyFinding, ...] = ()
 
 
 def _own_training(spec: StudySpec) -> _TrainedOn:
@@ -85,7 +88,10 @@ def _images(spec: StudySpec, registered: RegisteredStudy | None) -> _TrainedOn:
     divided = divided_images(spec, dataset)
     notes = [divided.note] if divided and dataset.division.kind != "given" else []
     origin = "; ".join([dataset.description, *notes, *chosen.reasons])
-    return _TrainedOn(dataset, origin, (*dataset.warnings, *division_warnings(spec, dataset)))
+    findings = [] if registered else leak_findings(spec, dataset, chosen.name)
+    told = [each.message for each in findings if each.severity == "warn"]
+    warnings = (*dataset.warnings, *division_warnings(spec, dataset), *told)
+    return _TrainedOn(dataset, origin, warnings, tuple(findings))
 
 
 def _lowered(spec: StudySpec, before: StudySpec, now: StudyProgress) -> list[str]:

@@ -70,6 +70,13 @@ def test_validation_by_groups_does_not_depend_on_train_images() -> None:
     assert set(labels[split(labels, CLASSES, 0.2, fewest, Key(0), division=division).train]) == {0, 1, 2}
 
 
+def test_groups_of_one_class_each_are_held_out_of_every_class() -> None:
+    labels, blocks = np.repeat([0, 1], 20), groups(*[5] * 8)
+    for seed in range(6):
+        parts = split(labels, CLASSES[:2], 0.2, None, Key(seed), division=Division(blocks=blocks))
+        assert np.bincount(labels[parts.val]).tolist() == [5, 5]
+
+
 def test_folds_of_groups_hold_each_image_out_once() -> None:
     labels, blocks = patients(60)
     folds = [divided(labels, blocks, fold=Fold(4, index)) for index in range(4)]

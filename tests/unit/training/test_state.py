@@ -50,7 +50,12 @@ CONFIGURATIONS: list[dict[str, Any]] = [
         "translate": 2,
         "decoupled": True,
         "nesterov": True,
+        "weight_average": "lookahead",
+        "lookahead_steps": 2,
     },
+    {"optimizer": "muon", "lr": 0.05, "momentum": 0.9, "nesterov": True, "model": "resnet"},
+    {"optimizer": "muon", "rest_optimizer": "sgd", "norm_bias_lr_factor": 4, "model": "mlp"},
+    {"weight_average": "swa", "swa_start": 0.3, "eval_views": "2", "dropout": 0.1},
     {"nesterov": True, "max_norm": 2.0, "activation": "maxout", "schedule": "step", "warmup_epochs": 1},
 ]
 STEPS = 9
@@ -84,7 +89,9 @@ class _StopAndSave(Callback):
 
     def save(self, state: EpochState) -> None:
         buffer = io.BytesIO()
-        torch.save((self._setup.model.state_dict(), self._setup.optimizer.state_dict(), vars(state)), buffer)
+        setup = self._setup
+        states = setup.model.state_dict(), setup.optimizer.state_dict(), setup.average.state()
+        torch.save((*states, vars(state)), buffer)
         self.saved = buffer.getvalue()
         raise _StopError
 
@@ -102,7 +109,7 @@ def _begin(
 def _whole(configuration: Configuration, data: TrialData) -> tuple[str, list[EpochResult], _Losses]:
     setup, losses = _begin(configuration, data), _Losses()
     results = list(train(setup, [losses]))
-    return weights_hash(setup.model), results, losses
+    return weights_hash(setup.judged), results, losses
 
 
 def _stopped(
@@ -114,14 +121,15 @@ def _stopped(
     with pytest.raises(_StopError):
         for result in train(setup, [losses, saving]):
             results.append(result)
-    weights, moments, state = torch.load(io.BytesIO(saving.saved), weights_only=True)
+    weights, moments, average, state = torch.load(io.BytesIO(saving.saved), weights_only=True)
 
     setup = _begin(configuration, data, weights=Key(99))
     torch.rand(7)  # the global generator is somewhere else
     setup.model.load_state_dict(weights)
     setup.optimizer.load_state_dict(moments)
+    setup.average.load(average)
     results += train(setup, [losses], EpochState(**state))
-    return weights_hash(setup.model), results, losses
+    return weights_hash(setup.judged), results, losses
 
 
 def _numbers(results: list[EpochResult]) -> list[dict[str, Any]]:
