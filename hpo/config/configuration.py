@@ -59,7 +59,8 @@ Stem = Literal["plain", "whitened"]
 NormScale = Literal["trained", "frozen"]
 BatchNorm = Literal["none", "before", "after"]
 Norm = Literal["batch", "layer", "group"]
-OptimizerName = Literal["sgd", "adagrad", "rmsprop", "adam", "adamw"]
+OptimizerName = Literal["sgd", "adagrad", "rmsprop", "adam", "adamw", "muon"]
+RestOptimizer = Literal["sgd", "adamw"]
 Schedule = Literal["constant", "step", "exponential", "inverse_time", "cosine", "one_cycle", "triangular"]
 Sampling = Literal["shuffled", "balanced"]
 ClassWeights = Literal["none", "balanced"]
@@ -213,7 +214,9 @@ class Configuration(BaseModel):
     output_scale: float = _hyper(1.0, "factor of the logits", gt=0)
 
     # --- regularization (never on biases and norm parameters unless regularize_all) ---
-    weight_decay: float = _hyper(5e-4, "L2 penalty w -= lr * weight_decay * w (decoupled for adamw)", ge=0)
+    weight_decay: float = _hyper(
+        5e-4, "L2 penalty w -= lr * weight_decay * w (decoupled for adamw and muon)", ge=0
+    )
     l1: float = _hyper(0.0, "L1 penalty", ge=0)
     regularize_all: bool = _hyper(False, "apply weight decay and L1 to biases and norm parameters too")
     dropout: float = _hyper(0.0, "probability that an activation is dropped", ge=0, lt=1)
@@ -240,18 +243,29 @@ class Configuration(BaseModel):
         gt=0,
     )
     momentum: float = _hyper(
-        0.9, "share of the velocity kept per step", {"optimizer": ("sgd", "rmsprop")}, ge=0, lt=1
+        0.9, "share of the velocity kept per step", {"optimizer": ("sgd", "rmsprop", "muon")}, ge=0, lt=1
     )
-    nesterov: bool = _hyper(False, "look ahead along the velocity", {"optimizer": ("sgd",)})
-    beta1: float = _hyper(0.9, "decay of the mean gradient", {"optimizer": ("adam", "adamw")}, ge=0, lt=1)
+    nesterov: bool = _hyper(False, "look ahead along the velocity", {"optimizer": ("sgd", "muon")})
+    beta1: float = _hyper(
+        0.9, "decay of the mean gradient", {"optimizer": ("adam", "adamw", "muon")}, ge=0, lt=1
+    )
     beta2: float = _hyper(
-        0.999, "decay of the mean squared gradient", {"optimizer": ("adam", "adamw")}, ge=0, lt=1
+        0.999, "decay of the mean squared gradient", {"optimizer": ("adam", "adamw", "muon")}, ge=0, lt=1
     )
     rms_decay: float = _hyper(
         0.99, "decay of the mean squared gradient", {"optimizer": ("rmsprop",)}, ge=0, lt=1
     )
     optimizer_epsilon: float = _hyper(
-        1e-8, "added to the denominator", {"optimizer": ("adagrad", "rmsprop", "adam", "adamw")}, gt=0
+        1e-8, "added to the denominator", {"optimizer": ("adagrad", "rmsprop", "adam", "adamw", "muon")}, gt=0
+    )
+    rest_optimizer: RestOptimizer = _hyper(
+        "adamw", "the rule of what muon does not update: classifier, biases, norms", {"optimizer": ("muon",)}
+    )
+    rest_lr: float = _hyper(
+        1e-3, "peak learning rate of what muon does not update", {"optimizer": ("muon",)}, gt=0
+    )
+    muon_steps: int = _hyper(
+        5, "steps in which a matrix is orthogonalized", {"optimizer": ("muon",)}, ge=1, le=20
     )
     schedule: Schedule = _hyper("cosine", "how lr changes over training")
     warmup_epochs: float = _hyper(0.0, "epochs over which lr rises linearly from 0", ge=0)

@@ -10,10 +10,12 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 from hpo.config.configuration import Configuration
 from hpo.models.whitening import late_filters
+from hpo.training.muon import RULE, Muon
 from hpo.training.schedules import peak_learning_rate, weight_decay
 
 ParameterGroups: TypeAlias = list[dict[str, Any]]
@@ -52,7 +54,22 @@ def parameter_groups(module: nn.Module, configuration: Configuration) -> Paramet
         {"params": biases, "weight_decay": of_biases, LR_FACTOR: factor},
         {"params": late, "weight_decay": decay},
     ]
+    if configuration.optimizer == "muon":
+        groups = [part for group in groups for part in _parts_of_muon(group, module, configuration)]
     return [group for group in groups if group["params"]]
+
+
+def _parts_of_muon(group: dict[str, Any], module: nn.Module, configuration: Configuration) -> ParameterGroups:
+    """Split a group into the matrices of hidden layers, and the rest with its own rule and rate."""
+    weights = [layer.weight for layer in module.modules() if isinstance(layer, nn.Linear | _ConvNd)]
+    hidden = {id(each) for each in weights[:-1]}
+    factor = group.get(LR_FACTOR, 1.0) * configuration.rest_lr / configuration.lr
+    matrices = [each for each in group["params"] if id(each) in hidden]
+    others = [each for each in group["params"] if id(each) not in hidden]
+    return [
+        {**group, "params": matrices, RULE: "muon"},
+        {**group, "params": others, RULE: configuration.rest_optimizer, LR_FACTOR: factor},
+    ]
 
 
 def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
@@ -124,6 +141,18 @@ def _adamw(groups: ParameterGroups, configuration: Configuration) -> Optimizer:
     return AdamW(groups, **_adam_arguments(groups, configuration))
 
 
+def _muon(groups: ParameterGroups, configuration: Configuration) -> Optimizer:
+    return Muon(
+        groups,
+        lr=configuration.lr,
+        momentum=configuration.momentum,
+        nesterov=configuration.nesterov,
+        betas=(configuration.beta1, configuration.beta2),
+        eps=configuration.optimizer_epsilon,
+        steps=configuration.muon_steps,
+    )
+
+
 def _adam_arguments(groups: ParameterGroups, configuration: Configuration) -> dict[str, Any]:
     return {
         "lr": peak_learning_rate(configuration),
@@ -145,6 +174,7 @@ OPTIMIZERS: dict[str, Callable[[ParameterGroups, Configuration], Optimizer]] = {
     "rmsprop": _rmsprop,
     "adam": _adam,
     "adamw": _adamw,
+    "muon": _muon,
 }
 
 

@@ -53,6 +53,8 @@ CONFIGURATIONS: list[dict[str, Any]] = [
         "weight_average": "lookahead",
         "lookahead_steps": 2,
     },
+    {"optimizer": "muon", "lr": 0.05, "momentum": 0.9, "nesterov": True, "model": "resnet"},
+    {"optimizer": "muon", "rest_optimizer": "sgd", "norm_bias_lr_factor": 4, "model": "mlp"},
     {"weight_average": "swa", "swa_start": 0.3, "eval_views": "2", "dropout": 0.1},
     {"nesterov": True, "max_norm": 2.0, "activation": "maxout", "schedule": "step", "warmup_epochs": 1},
 ]
