@@ -109,8 +109,8 @@ def _held(
         if len(only) < 2:
             raise DataError(
                 f"the validation split has only images of {classes[only[0]]}, which a network that "
-                "names nothing else gets right: add images of other classes, or use validation: drawn, which leaves "
-                "it unused"
+                "names nothing else gets right: add images of other classes, or use validation: drawn, "
+                "which leaves it unused"
             )
         return np.arange(len(labels)) >= len(labels) - division.given
     blocks = division.blocks

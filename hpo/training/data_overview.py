@@ -99,8 +99,8 @@ def _groups(division: Division) -> Iterator[str]:
     if division.known is not None:
         groups = counted(len(division.known.train.names), "group")
         yield (
-            f"{groups} by {division.known.rule}: if the images of each are alike, such as those of one patient, "
-            f"keep them together with groups: {division.known.rule}"
+            f"{groups} by {division.known.rule}: if the images of each are alike, such as those of one "
+            f"patient, keep them together with groups: {division.known.rule}"
         )
 
 
