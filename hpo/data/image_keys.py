@@ -131,6 +131,8 @@ def _number(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
+    if "_" in text:  # 2024_12 is a year and a month, although Python reads a number
+        return None
     return number if np.isfinite(number) else None
 
 
