@@ -139,8 +139,11 @@ def test_the_given_split_validates_and_is_never_trained_on() -> None:
 
 
 def test_a_given_split_without_a_class_is_used() -> None:
-    parts = split(np.array([0, 1, 0, 1, 0]), CLASSES[:2], 0.1, None, Key(0), division=Division(given=1))
-    assert parts.val.tolist() == [4]
+    labels = np.array([0, 1, 2, 0, 1])
+    parts = split(labels, CLASSES, 0.1, None, Key(0), division=Division(given=2))
+    assert parts.val.tolist() == [3, 4]
+    with pytest.raises(DataError, match="the validation split has only images of dog, which a network"):
+        split(labels, CLASSES, 0.1, None, Key(0), division=Division(given=1))
 
 
 ODD = np.array([0, 1] * 20)
