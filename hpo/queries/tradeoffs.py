@@ -54,16 +54,19 @@ class Tradeoffs:
         """That no trial is within the limit; empty if one is, or if none is known to be beyond it."""
         if self.complete or not self.beyond:
             return ""
-        trials = counted(self.beyond, "trial")
-        return f"no trial is within the limit of {self.limit_text}: {trials} beyond it"
+        return f"no trial is within the limit of {self.limit_text}: {self._are_beyond}"
 
     @property
     def remark(self) -> str:
         """How the trials fare with the limit; empty without one."""
         if not self.limits or self.none_within:
             return self.none_within
-        beyond = f"{counted(self.beyond, 'trial')} beyond it" if self.beyond else "no trial is beyond it"
-        return f"the best trial is that within the limit of {self.limit_text}; {beyond}"
+        beyond = f"{self._are_beyond}, and never the best" if self.beyond else "no trial is beyond it"
+        return f"limit: {self.limit_text}; {beyond}"
+
+    @property
+    def _are_beyond(self) -> str:
+        return f"{counted(self.beyond, 'trial')} {'is' if self.beyond == 1 else 'are'} beyond it"
 
 
 def study_tradeoffs(engine: Engine, name: str) -> Tradeoffs | None:

@@ -80,7 +80,7 @@ def test_a_network_beyond_the_limit_is_not_trained(new_database: NewDatabase) ->
         assert best is not None and best.number in (0, 2)
         assert registered is not None
     report = make_report(url, "within", "md", "pictures")
-    assert "## Trade-offs" in report.text and "2 trials beyond it" in report.text
+    assert "## Trade-offs" in report.text and "2 trials are beyond it" in report.text
     assert "is the best within the limit" in report.text
     assert "tradeoffs.svg" in report.pictures
     page = Annotations(url)

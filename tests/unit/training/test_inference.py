@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from hpo.config.configuration import Configuration
+from hpo.config.study import StudySpec
 from hpo.rng import Key
 from hpo.training import inference
 from hpo.training.inference import LEAST, MOST, WARM_UP, milliseconds_per_image
 from hpo.training.setup import TrialSetup
+from hpo.trial.dry_run import limit_notes
 
 Make = Callable[..., tuple[Any, ...]]
 
@@ -66,3 +68,16 @@ def test_it_uses_one_thread_and_changes_nothing(make_tiny: Make) -> None:
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
     assert torch.equal(setup.data.val.first(1)[0], image)
+
+
+def test_check_notes_a_network_beyond_a_limit(make_tiny: Make) -> None:
+    setup, _ = _setup(make_tiny)
+    space = {"lr": {"log": [0.01, 0.1]}}
+    for limit, expected in [
+        ({"parameters": 30_736.0}, []),
+        ({"parameters": 30_735.0}, ["30,736 parameters, more than 30,735"]),
+        ({"images_per_second": 1e9}, []),
+    ]:
+        spec = StudySpec.model_validate({"study": "s", "trials": 1, "limit": limit, "space": space})
+        found = [each.message.partition(": ")[2] for each in limit_notes(spec, setup)]
+        assert found == expected
