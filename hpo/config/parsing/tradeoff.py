@@ -56,7 +56,7 @@ def _places(tree: MappingNode) -> dict[tuple[str, str], Place]:
     """Return where each quantity is named, by the key of the study file and the quantity."""
     places = {}
     tradeoff, limit = tree.entries.get("tradeoff"), tree.entries.get("limit")
-    if isinstance(tradeoff, ScalarNode) and tradeoff.value is not None and tradeoff.text != "none":
+    if isinstance(tradeoff, ScalarNode) and tradeoff.value is not None:
         places["tradeoff", tradeoff.text] = tradeoff.place
     if isinstance(limit, MappingNode):
         places |= {("limit", name): place for name, place in limit.keys.items()}

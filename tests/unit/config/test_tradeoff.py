@@ -75,6 +75,11 @@ def test_a_study_with_a_limit_is_written_and_read_back() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        (
+            "tradeoff: none",
+            "4: tradeoff: unknown quantity 'none' (parameters, milliseconds, images_per_second; metrics only "
+            "of a training of your own)",
+        ),
         ("tradeoff: millisecond", "4: tradeoff: unknown quantity 'millisecond' (did you mean milliseconds?)"),
         (
             "limit: {watts: 3}",
