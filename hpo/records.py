@@ -322,6 +322,8 @@ class Outcome:
     error: str | None = None
     best_epoch: int | None = None
     parameters: int | None = None
+    milliseconds: float | None = None
+    """To classify one image; None if it was not measured."""
     weights_hash: str | None = None
     test_value: float | None = None
 

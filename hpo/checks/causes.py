@@ -14,11 +14,14 @@ UNSEEN = "unseen"
 """The note that there was none, and why."""
 NOT_CHECKED = "not_checked"
 """The checks were off."""
+BEYOND_LIMIT = "beyond_limit"
+"""It has more, or less, of a quantity than the study's ``limit`` allows."""
 OUTCOMES = {
     HEALTHY: "healthy",
     NOTHING_SEEN: "nothing wrong seen",
     NOT_ENOUGH: "not enough seen",
     NOT_CHECKED: "not checked",
+    BEYOND_LIMIT: "beyond the limit",
 }
 """The verdicts that blame nothing, with their labels."""
 

@@ -17,6 +17,7 @@ from hpo.config.parsing.space import ALLOWED
 from hpo.config.parsing.stages import CONFIRM_KEYS, STAGE_KEYS
 from hpo.config.space import KINDS
 from hpo.config.study import NAME_PATTERN, STAGE_PATTERN, StageSpec, StudySpec
+from hpo.config.tradeoff import QUANTITIES
 
 Schema = dict[str, Any]
 
@@ -48,6 +49,7 @@ def study_schema() -> Schema:
     keys["needs"] = _needs()
     keys["trainer"]["pattern"] = f"^{TRAINER_PATTERN.pattern}$"
     keys["command"] = _command()
+    keys["limit"] = _limit()
     keys["limits"] = _limits()
     keys |= {name: {"description": _of_study(name)} for name in ("first", "fixed", "space")}
     return {
@@ -73,6 +75,11 @@ def _images() -> Schema:
         "space": _section({name: _searched(field) for name, field in searchable.items()}),
         "first": _first(),
         "limits": False,
+        "limit": {
+            "propertyNames": {"enum": [*QUANTITIES]},
+            "additionalProperties": {"exclusiveMinimum": 0},
+        },
+        "tradeoff": {"enum": [*QUANTITIES, None]},
     }
 
 
@@ -102,6 +109,11 @@ def _limits() -> Schema:
     limits = _mapping(LIMIT_KEYS)
     limits["properties"]["memory"] |= {"type": ["string", "integer"], "pattern": "^[0-9.]+ ?[A-Za-z]+$"}
     return limits | {"description": _of_study("limits")}
+
+
+def _limit() -> Schema:
+    amount = {"type": "number"}
+    return {"description": _of_study("limit"), "type": "object", "additionalProperties": amount}
 
 
 def _of_study(name: str) -> str:

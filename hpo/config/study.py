@@ -16,6 +16,7 @@ from hpo.config.objective import METRIC_PATTERN, SHORT_NAMES, Direction, Objecti
 from hpo.config.own_training import TRAINER_PATTERN, TrainerKind, TrialLimits
 from hpo.config.space import Distribution
 from hpo.config.thresholds import Thresholds
+from hpo.config.tradeoff import TradeoffRules
 from hpo.errors import ConfigurationError
 
 STAGE_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -165,6 +166,23 @@ class StudySpec(BaseModel):
         description="whether higher values of the objective are better (maximize) or lower ones (minimize); "
         "empty for what its name says, such as minimize for val_loss",
     )
+    tradeoff: str | None = Field(
+        default=None,
+        description="a second objective, whose trade-offs with the first are shown: parameters, "
+        "milliseconds (to classify an image), images_per_second (of training), or a metric that your own "
+        "training reports",
+        pattern=METRIC_PATTERN.pattern,
+    )
+    tradeoff_direction: Direction | None = Field(
+        default=None,
+        description="whether higher values of the tradeoff are better (maximize) or lower ones (minimize); "
+        "empty for what its name says",
+    )
+    limit: dict[str, float] = Field(
+        default_factory=dict,
+        description="the most that a trial may have of a quantity, the least of images_per_second, such as "
+        "{milliseconds: 5}: a trial beyond it is never the best one",
+    )
     validation: Validation = Field(
         default="auto",
         description="which images validate: given for the validation split that the data set comes with, "
@@ -288,6 +306,11 @@ class StudySpec(BaseModel):
     def goal(self) -> Objective:
         """The objective with its direction."""
         return Objective(self.objective, self.direction or natural_direction(self.objective) or "maximize")
+
+    @property
+    def tradeoffs(self) -> TradeoffRules:
+        """Its second objective and its limits."""
+        return TradeoffRules(self.tradeoff, self.tradeoff_direction, self.limit)
 
     @property
     def division(self) -> DivisionRules:

@@ -173,7 +173,7 @@ def refuse_rules(name: str, rules: DivisionRules) -> None:
     """Raise ``DataError`` for rules about images that have no validation split, groups or times."""
     for key, value in (("groups", rules.groups), ("order", rules.order)):
         if value is not None:
-            raise DataError(f"{key}: {value!r} is for images of your own; {name} has no groups and no times")
+            raise DataError(f"{key}: '{value}' is for images of your own; {name} has no groups and no times")
     if rules.validation == "given":
         raise DataError(f"validation: given, but {name} comes without a validation split")
 

@@ -23,7 +23,9 @@ _GAP = 3.0
 
 def fit(image: Image.Image, form: ImageFormat) -> Image.Image:
     """Return an RGB or gray picture in a format, without borders yet (see ``with_borders``)."""
-    image = image.convert("L" if form.channels == 1 else "RGB")  # gray in RGB becomes the same gray
+    mode = "L" if form.channels == 1 else "RGB"  # gray in RGB becomes the same gray
+    if image.mode != mode:  # a conversion to the same mode is a copy
+        image = image.convert(mode)
     target = form.width, form.height
     box = None
     if form.resize == "crop":

@@ -131,6 +131,8 @@ def _number(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
+    if "_" in text:  # 2024_12 is a year and a month, although Python reads a number
+        return None
     return number if np.isfinite(number) else None
 
 
@@ -148,9 +150,9 @@ def _read(key: str, rule: str, images: Named) -> list[str]:
     if without:
         shown = ", ".join(without[:_SHOWN]) + (", ..." if len(without) > _SHOWN else "")
         if len(without) == len(keys):
-            raise DataError(f"{key}: {rule!r} {what} none of {counted(len(keys), 'image')}, such as {shown}")
+            raise DataError(f"{key}: '{rule}' {what} none of {counted(len(keys), 'image')}, such as {shown}")
         raise DataError(
-            f"{key}: {rule!r} {what} only {len(keys) - len(without):,} of {counted(len(keys), 'image')}, "
+            f"{key}: '{rule}' {what} only {len(keys) - len(without):,} of {counted(len(keys), 'image')}, "
             f"not {shown}: every image needs one"
         )
     return keys
@@ -162,7 +164,7 @@ def _reader(key: str, rule: str, images: Named) -> tuple[str, Callable[[int], st
         try:
             search = pattern(rule).search
         except ValueError as error:
-            raise DataError(f"{key}: {rule!r} {error}") from None
+            raise DataError(f"{key}: '{rule}' {error}") from None
         return "matches", lambda place: _captured(search(images.paths[place]))
     if images.columns is not None and rule in images.columns:
         column = images.columns[rule]
@@ -171,7 +173,7 @@ def _reader(key: str, rule: str, images: Named) -> tuple[str, Callable[[int], st
         return "is known of", lambda place: images.paths[place].replace("\\", "/").rsplit("/", 1)[-1]
     if images.columns is None and key == "groups" and rule == FOLDER:
         return "is a folder between the class and the file of", lambda place: _between(images.paths[place])
-    raise DataError(f"{key}: {rule!r} {_known(key, images)}")
+    raise DataError(f"{key}: '{rule}' {_known(key, images)}")
 
 
 def _known(key: str, images: Named) -> str:

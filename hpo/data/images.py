@@ -21,7 +21,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Bytes
 from hpo.data.fit import as_pixels, fit, with_borders
-from hpo.data.levels import UnknownRangeError, stored, to_rgb
+from hpo.data.levels import UnknownRangeError, stored, strips, to_rgb
 from hpo.data.walk import broken_link, formats
 from hpo.files import regular_file
 from hpo.text import counted
@@ -100,11 +100,15 @@ def has_color(path: Path) -> bool:
             image.draft("RGB", (_COLOR_SIDE, _COLOR_SIDE))
             with _turn_of(image):
                 image.load()
-                red, green, blue = to_rgb(image, how).image.split()
-                pairs = ((red, green), (green, blue), (red, blue))
-                return any(ImageChops.difference(*pair).getextrema()[1] > _TINT for pair in pairs)  # type: ignore[operator]
+                return any(_is_tinted(part) for _, part in strips(to_rgb(image, how).image))
     except Exception:  # decoding names it, with the reason
         return False
+
+
+def _is_tinted(rgb: Image.Image) -> bool:
+    red, green, blue = rgb.split()
+    pairs = ((red, green), (green, blue), (red, blue))
+    return any(ImageChops.difference(*pair).getextrema()[1] > _TINT for pair in pairs)  # type: ignore[operator]
 
 
 def is_colored(pixels: Bytes) -> bool:

@@ -5,6 +5,7 @@ Where it is known which values are black and white, they are scaled; where it is
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -166,15 +167,33 @@ def _on_white(image: Image.Image) -> Converted:
     try:
         if image.mode not in ("LA", "PA", "RGBA") and "transparency" not in image.info:
             return Converted(image.convert("RGB"))
-        drawn = image.convert("RGBA")
+        drawn = image if image.mode == "RGBA" else image.convert("RGBA")
     except ValueError as error:  # such as CIE LAB
         raise UnknownRangeError(f"its color mode {image.mode} is not supported: save it as RGB") from error
     alpha = drawn.getchannel("A")
     if _is_lost_on_white(drawn, alpha):
         return Converted(ImageChops.invert(alpha).convert("RGB"), from_alpha=True)
-    page = Image.new("RGBA", drawn.size, "white")
-    page.alpha_composite(drawn)
-    return Converted(page.convert("RGB"))
+    return Converted(_over_white(drawn))
+
+
+_AT_ONCE = 4_000_000
+"""Pixels of a strip: a huge scan needs no third copy."""
+
+
+def _over_white(drawn: Image.Image) -> Image.Image:
+    page = Image.new("RGB", drawn.size)
+    for top, part in strips(drawn):
+        strip = Image.new("RGBA", part.size, "white")
+        strip.alpha_composite(part)
+        page.paste(strip.convert("RGB"), (0, top))
+    return page
+
+
+def strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yield the strips of an image from top to bottom, each with its first row."""
+    rows = max(1, _AT_ONCE // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(image.height, top + rows)))
 
 
 _SHADES = 8
@@ -189,8 +208,8 @@ def _is_lost_on_white(drawn: Image.Image, alpha: Image.Image) -> bool:
     if least == most:
         return False
     visible = alpha.point([0] + [_BYTE] * _BYTE)
-    counts = np.reshape(drawn.convert("RGB").histogram(visible), (3, _BYTE + 1))
-    return all(_is_light(each) for each in counts)
+    counts = np.reshape(drawn.histogram(visible), (4, _BYTE + 1))
+    return all(_is_light(each) for each in counts[:3])
 
 
 def _is_light(counts: Values) -> bool:

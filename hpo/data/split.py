@@ -105,6 +105,13 @@ def _held(
     if fold.count and division.kind in ("given", "order"):
         raise DataError(f"folds: {fold.count} {no_folds(division)}")
     if division.kind == "given":
+        only = np.unique(labels[len(labels) - division.given :])
+        if len(only) < 2:
+            raise DataError(
+                f"the validation split has only images of {classes[only[0]]}, which a network that "
+                "names nothing else gets right: add images of other classes, or use validation: drawn, "
+                "which leaves it unused"
+            )
         return np.arange(len(labels)) >= len(labels) - division.given
     blocks = division.blocks
     assert blocks is not None

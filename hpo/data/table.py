@@ -7,7 +7,7 @@ import json
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -208,11 +208,26 @@ def _listed(path: Path, rows: Sequence[_Row], columns: _Columns, rules: Division
 def _named(image: str, rows: Mapping[str, _Row], files: Sequence[ImageFile]) -> Named:
     """Return the images with the columns of the table."""
     found = [rows[file.path] for file in files]
-    columns = dict.fromkeys(str(each) for row in found[:1] for each in row)
-    return Named(
-        [_plain(row.get(image)) for row in found],
-        {name: [_plain(row.get(name)) for row in found] for name in columns},
-    )
+    return Named([_plain(row.get(image)) for row in found], _Texts(found))
+
+
+class _Texts(Mapping[str, Sequence[str]]):
+    """The columns of a table as texts, each made when it is asked for."""
+
+    def __init__(self, rows: Sequence[_Row]) -> None:
+        self._rows = rows
+        self._names = dict.fromkeys(str(each) for row in rows for each in row)
+
+    def __getitem__(self, name: str) -> Sequence[str]:
+        if name not in self._names:
+            raise KeyError(name)
+        return [_plain(row.get(name)) for row in self._rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _plain(value: Any) -> str:

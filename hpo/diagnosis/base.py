@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
-from hpo.checks.causes import OUTCOMES
+from hpo.checks.causes import BEYOND_LIMIT, OUTCOMES
 from hpo.checks.chance import Chance, auc_limit, balanced_chance, constant_loss, largest_share
 from hpo.config.objective import Objective
 from hpo.config.study import StudySpec
@@ -90,6 +90,11 @@ class StudyResults:
             return None
         images = self._held_out_images(trial)
         return Chance(largest_share(self._held_out(trial), self.classes), images) if images else None
+
+    @property
+    def within_limit(self) -> StudyResults:
+        """Without the trials beyond the study's limit: most were not trained, so they show nothing."""
+        return replace(self, trials=tuple(each for each in self.trials if each.cause != BEYOND_LIMIT))
 
     @property
     def goal(self) -> Objective:

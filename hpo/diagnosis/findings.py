@@ -17,6 +17,7 @@ from hpo.records import StudyFinding
 
 def study_findings(results: StudyResults) -> list[StudyFinding]:
     """Return the findings about a study, from its finished trials. Deterministic."""
+    results = results.within_limit
     if not results.trials:
         return [*results.of_images]
     table = TrialTable.of(results)

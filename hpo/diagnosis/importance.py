@@ -54,6 +54,7 @@ class Answer:
 
 def importance(results: StudyResults) -> list[Answer]:
     """Answer each question for which the study has enough trials. Deterministic."""
+    results = results.within_limit
     failed = np.array([results.failed(trial) for trial in results.trials], bool)
     answers = []
     if min(failed.sum(), (~failed).sum()) >= FEWEST_OF_A_KIND:

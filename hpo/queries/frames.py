@@ -102,6 +102,10 @@ class Results:
         """Return complete trials with their rank within each study."""
         return self._frame("leaderboard", study)
 
+    def tradeoffs(self, study: str | None = None) -> DataFrame:
+        """Return complete trials with what they have of the second objective."""
+        return self._frame("tradeoffs", study)
+
     def params(self, study: str | None = None) -> DataFrame:
         """Return one row per parameter of any Optuna trial in the database."""
         return self._frame("params", study)

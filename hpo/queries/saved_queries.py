@@ -19,6 +19,7 @@ from hpo.storage.views import VIEWS
 
 NAMES = (
     "best",
+    "front",
     "best-per-activation",
     "best-per-choice",
     "activation-batch-norm",

@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 
+from hpo.checks.causes import BEYOND_LIMIT
 from hpo.config.image_format import ImageFormat, Resize
 from hpo.config.objective import Direction, Objective
 from hpo.config.study import MAIN, TEST
@@ -66,11 +67,20 @@ class StudySummary:
     priority: int
     objective: str = "val_accuracy"
     direction: Direction = "maximize"
+    beyond_limit: int = 0
+    """Trials, of those that are pruned, that are beyond the study's limit."""
 
     @property
     def goal(self) -> Objective:
         """What the study optimizes."""
         return Objective(self.objective, self.direction)
+
+    @property
+    def best_text(self) -> str:
+        """The best value; in words if trials have ended and none is within the limit."""
+        if self.best_value is None and self.beyond_limit and not self.complete:
+            return "none within limit"
+        return self.goal.text(self.best_value)
 
     @property
     def done(self) -> int:
@@ -205,6 +215,7 @@ def _summaries() -> Select[Any]:
             confirmed.correlate(StudyRow).scalar_subquery().label("confirmed_mean"),
             StudyRow.objective,
             StudyRow.direction,
+            count(TrialRow.cause == BEYOND_LIMIT).label("beyond_limit"),
         )
         .join(STUDIES, is_known_study())
         .join(SlotRow, SlotRow.study_id == StudyRow.study_id)
@@ -272,6 +283,7 @@ class TrialSummary:
     seconds: float | None
     images: int | None
     images_per_second: float | None
+    milliseconds: float | None
     device: str
     worker: str
     started_at: datetime

@@ -76,6 +76,7 @@ class TrialDetail:
     seconds: float | None
     images_per_second: float | None
     parameters: int | None
+    milliseconds: float | None
     weights_hash: str | None
     worker: str
     device: str

@@ -154,6 +154,7 @@ def _outcome(connection: Connection, trial_id: int, decision: Decision) -> Outco
         remedy_change=row.remedy_change,
         best_epoch=row.best_epoch,
         parameters=row.parameters,
+        milliseconds=row.milliseconds,
     )
 
 

@@ -186,7 +186,7 @@ def _start_first_stage(
 
 
 def _create(connection: Connection, spec: StudySpec, data: _StudyData) -> int:
-    uid = uuid.uuid4().hex
+    uid, second = uuid.uuid4().hex, spec.tradeoffs.goal
     with optuna_within(connection) as optuna, quiet_optuna():
         study_id = optuna.create_new_study([StudyDirection[spec.goal.direction.upper()]], spec.study)
         optuna.set_study_user_attr(study_id, orphans.UID_ATTRIBUTE, uid)
@@ -213,6 +213,8 @@ def _create(connection: Connection, spec: StudySpec, data: _StudyData) -> int:
             image_findings=[stored(each) for each in data.findings] or None,
             objective=spec.goal.metric,
             direction=spec.goal.direction,
+            tradeoff=second.quantity if second else None,
+            tradeoff_direction=second.direction if second else None,
             created_at=utc_now(),
         )
     )

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from hpo.checks.causes import HEALTHY, OUTCOMES, evidence
 from hpo.config.objective import ACCURACY, Objective
 from hpo.config.study import TEST
+from hpo.config.tradeoff import amount_text
 from hpo.queries.study import StudyOverview, TrialSummary
+from hpo.queries.tradeoffs import Tradeoffs
 from hpo.records import ClassResult, StudyFinding
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import cause_of
@@ -78,12 +80,18 @@ def trial_note(
     return "\n\n".join(part for part in parts if part)
 
 
-def study_note(overview: StudyOverview, findings: Sequence[StudyFinding], study_id: int) -> str:
-    """Return the study's progress, best trials, problems by cause with remedies, and findings."""
+def study_note(
+    overview: StudyOverview,
+    findings: Sequence[StudyFinding],
+    study_id: int,
+    tradeoffs: Tradeoffs | None = None,
+) -> str:
+    """Return the study's progress, best trials, trade-offs, problems by cause with remedies, and findings."""
     searched = list(overview.spec.get("space", {}))
     sections = [
         _progress(overview, searched),
         _best(overview, searched, study_id),
+        _tradeoffs(tradeoffs, overview.goal, study_id) if tradeoffs else "",
         _problems(overview, study_id),
         _findings(findings),
     ]
@@ -123,6 +131,17 @@ def _best(overview: StudyOverview, searched: Sequence[str], study_id: int) -> st
     )
 
 
+def _tradeoffs(found: Tradeoffs, goal: Objective, study_id: int) -> str:
+    parts = [f"{escaped(found.remark[:1].upper() + found.remark[1:])}."] if found.remark else []
+    if len(found.front) > 1:
+        rows = [
+            [_number_link(each.number, study_id), amount_text(each.amount), goal.text(each.value)]
+            for each in found.front
+        ]
+        parts.append(_table(["trial", escaped(found.of.label), escaped(goal.label)], rows))
+    return "\n\n".join(["### Trade-offs", *parts]) if parts else ""
+
+
 def _problems(overview: StudyOverview, study_id: int) -> str:
     groups: dict[str, list[TrialSummary]] = defaultdict(list)
     for trial in filter(has_problem, overview.trials):
@@ -148,7 +167,11 @@ def _findings(findings: Sequence[StudyFinding]) -> str:
 
 
 def _link(trial: TrialSummary, study_id: int) -> str:
-    return f"[{trial.number}](/dashboard/studies/{study_id}/trials?numbers={trial.number})"
+    return _number_link(trial.number, study_id)
+
+
+def _number_link(number: int, study_id: int) -> str:
+    return f"[{number}](/dashboard/studies/{study_id}/trials?numbers={number})"
 
 
 def _cell(trial: TrialSummary, name: str) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, column, exists, or_, select, table
+from sqlalchemy import Connection, Row, Select, and_, column, exists, func, or_, select, table
 
+from hpo.checks.causes import BEYOND_LIMIT
 from hpo.storage.objective_sql import objective_of_epoch, score
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import EPOCHS, FINDINGS, TRIALS, StudyRow, TrialRow
@@ -34,14 +35,14 @@ class PastTrial:
     """The score of its last epoch."""
     epochs: int | None
     hopeless: bool
-    """Whether a check stopped it."""
+    """Whether a check stopped it, or it is beyond the study's limit."""
     generation: int | None
     ended: Any
     """Sort key of finished trials."""
 
     @property
     def infeasible(self) -> bool:
-        """Whether it failed or was stopped by a check, rather than by comparison with other trials."""
+        """Whether it failed, was stopped by a check or is beyond a limit, and was not just behind others."""
         return self.outcome == "failed" or (self.outcome == "pruned" and self.hopeless)
 
 
@@ -88,7 +89,7 @@ def _trials() -> Select[Any]:
             TrialRow.epochs,
             TrialRow.ended_at.label("ended"),
             score(objective_of_epoch()).label("reached"),
-            hopeless.label("hopeless"),
+            or_(hopeless, func.coalesce(TrialRow.cause, "") == BEYOND_LIMIT).label("hopeless"),
             _ATTRIBUTES.c.value_json.label("generation"),
         )
         .join(TRIALS, TRIALS.c.trial_id == TrialRow.trial_id)

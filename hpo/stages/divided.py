@@ -11,6 +11,7 @@ from hpo.config.study import StudySpec
 from hpo.data.cache import Labels
 from hpo.data.division import Division
 from hpo.data.split import split, split_key
+from hpo.files import path_text
 from hpo.rng import Key
 from hpo.text import counted
 
@@ -54,8 +55,7 @@ def divided_images(spec: StudySpec, dataset: TrainingLabels) -> DividedImages | 
         note += f" ({len(parts.val) / len(dataset.train_labels):.1%} for val_fraction: {fraction:g})"
         val, train = np.unique(blocks.numbers[parts.val]), np.unique(blocks.numbers[parts.train])
         if blocks.ordered:
-            latest = blocks.names[train[-1]]
-            first, last = blocks.names[val[0]], blocks.names[val[-1]]
+            first, last, latest = (path_text(blocks.names[each]) for each in (val[0], val[-1], train[-1]))
             note += f", the latest: {first} to {last}, after {latest}"
         else:
             note += f", {len(val):,} of {counted(len(val) + len(train), 'group')}"

@@ -92,7 +92,10 @@ def _shared_images(
     nearly = len(pixels) <= MOST_NEARLY and side >= _SMALLEST_NEARLY
     leaks = [each for each in seen.pairs(nearly=nearly) if each.leaks and _is_same(each, pixels)]
     compared = {kind: len(rows) for kind, (_, _, rows) in images.items()}
-    shown: Callable[[SeenImage], str] = lambda image: name(image.split, pixels[int(image.name)][1])  # noqa: E731
+
+    def shown(image: SeenImage) -> str:
+        return path_text(name(image.split, pixels[int(image.name)][1]))
+
     for one, other in combinations(_NAMES, 2):
         for exact in (True, False):
             pairs = [each for each in leaks if each.exact == exact and each.splits == {one, other}]
@@ -148,8 +151,8 @@ def _finding(
         check="leak",
         severity="warn" if exact or many else "note",
         message=f"{copies:,} of {counted(compared[other], f'{_NAMES[other]} image')} {what} among those of "
-        f"{_NAMES[one]}, such as {path_text(name(second))} (in {_NAMES[one]}: "
-        f"{path_text(name(first))}): a network that remembers them looks better than it is",
+        f"{_NAMES[one]}, such as {name(second)} (in {_NAMES[one]}: "
+        f"{name(first)}): a network that remembers them looks better than it is",
         evidence={
             "splits": [one, other],
             "exact": exact,

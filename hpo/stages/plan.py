@@ -82,7 +82,7 @@ def _confirm_stage(results: StageResults, stage: StageSpec) -> StagePlan:
         {},
         stage_fixed(results.spec, stage, results.images),
         [each.given for _ in range(runs) for each in best],
-        wording.candidates(stage.confirm, _ranked(best), results.spec.goal),
+        wording.candidates(stage.confirm, _ranked(best), results.spec.goal, results.spec.tradeoffs.within),
         [Candidate(each.trial.trial_id, each.value, runs) for each in best],
     )
 

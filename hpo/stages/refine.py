@@ -85,7 +85,7 @@ def refine(spec: StudySpec, trials: Sequence[StageTrial], keep: float) -> Refine
     """Return the space of the stage after ``spec``'s, from the best share ``keep`` of its trials."""
     results = _Results.of(trials, keep)
     if not results.ranked:
-        return Refined({}, {}, (_nothing_learned(len(trials)),))
+        return Refined({}, {}, (_nothing_learned(len(trials), spec.tradeoffs.within),))
     space: dict[str, Distribution] = {}
     fixed: dict[str, Any] = {}
     decisions = []
@@ -131,9 +131,9 @@ class _Results:
         return self.ranked[: len(self.trials) // 2]
 
 
-def _nothing_learned(count: int) -> SpaceDecision:
+def _nothing_learned(count: int, within: str) -> SpaceDecision:
     message = (
-        f"none of {counted(count, 'trial')} learned, so nothing is left of the space: the study "
+        f"none of {counted(count, 'trial')} learned{within}, so nothing is left of the space: the study "
         "ends here. Search other "
         "ranges or choices in a study with another name; `hpo query failure-causes` shows what went wrong"
     )

@@ -36,11 +36,14 @@ def carry(best: Sequence[RankedTrial]) -> SpaceDecision:
 
 
 def candidates(
-    settings: ConfirmationSettings, best: Sequence[RankedTrial], goal: Objective = ACCURACY
+    settings: ConfirmationSettings,
+    best: Sequence[RankedTrial],
+    goal: Objective = ACCURACY,
+    within: str = "",
 ) -> list[SpaceDecision]:
     """Describe which configurations are trained again, and how often."""
     if not best:
-        message = "no trial learned, so there is nothing to confirm: the study ends here"
+        message = f"no trial learned{within}, so there is nothing to confirm: the study ends here"
         return [SpaceDecision("", "end", message, {})]
     decisions = [
         SpaceDecision(
@@ -52,7 +55,8 @@ def candidates(
         for number, stage, value in best
     ]
     if len(best) < settings.top:
-        message = f"only {len(best)} of the {counted(settings.top, 'configuration')} to be confirmed learned"
+        asked = counted(settings.top, "configuration")
+        message = f"only {len(best)} of the {asked} to be confirmed learned{within}"
         decisions.append(SpaceDecision("", "keep", message, {"asked": settings.top, "found": len(best)}))
     return decisions
 

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Double, case, func
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
+from hpo.config.tradeoff import QUANTITIES
 from hpo.records import LATER_MEASURES, MEASURES
 from hpo.storage.tables import EPOCHS, StudyRow, TrialRow
 
@@ -45,6 +46,18 @@ def objective_of_epoch() -> ColumnElement[float | None]:
 def score(value: ColumnElement[Any] | Any = TrialRow.value) -> ColumnElement[Any]:
     """Return a value's score, of which higher is better; its ``StudyRow`` must be joined."""
     return case((StudyRow.direction == "minimize", -value), else_=value)
+
+
+def tradeoff_text(dialect: str, trial: str, epoch: str, study: str) -> str:
+    """Return what a trial has of its study's second objective, with these aliases of the tables.
+
+    The user's own training reports it; ``epoch`` is the trial's best one.
+    """
+    reported = _METRIC[dialect].format(metrics=f"{epoch}.metrics", name=f"{study}.tradeoff")
+    own = " ".join(f"WHEN '{name}' THEN {epoch}.{name}" for name in MEASURES)
+    measured = " ".join(f"WHEN '{name}' THEN {trial}.{name}" for name in QUANTITIES)
+    own = f"CASE {study}.tradeoff {own} ELSE {reported} END"
+    return f"CASE WHEN {study}.dataset = '' THEN {own} ELSE CASE {study}.tradeoff {measured} END END"
 
 
 def objective_text(dialect: str, epoch: str, study: str) -> str:

@@ -13,7 +13,7 @@ from hpo.storage.engine import reading
 from hpo.storage.presence import lost_log_hint
 from hpo.storage.url import place
 
-HEAD = "0015"
+HEAD = "0016"
 """The newest revision in migrations/versions."""
 VERSION_TABLE = "hpo_alembic_version"
 

@@ -208,6 +208,21 @@ class ResultsStore:
 
         self.write(work)
 
+    def milliseconds_of(self, trial_id: int) -> float | None:
+        """Return what a trial takes to classify an image; None if it has not been measured."""
+        chosen = select(TrialRow.milliseconds).where(TrialRow.trial_id == trial_id)
+        return self.read(lambda connection: connection.scalar(chosen))
+
+    def record_milliseconds(self, lease: Lease, trial_id: int, milliseconds: float) -> None:
+        """Store what the trial takes to classify an image: it is measured once."""
+
+        def work(connection: Connection) -> None:
+            pass_fence(connection, lease)
+            trial = update(TrialRow).where(TrialRow.trial_id == trial_id)
+            connection.execute(trial.values(milliseconds=milliseconds))
+
+        self.write(work)
+
     def record_epoch(
         self,
         lease: Lease,

@@ -120,6 +120,9 @@ class StudyRow(Base):
     """The metric that its trials' values are."""
     direction: Mapped[str] = mapped_column(String(16), server_default="maximize")
     """maximize or minimize."""
+    tradeoff: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
+    """The quantity that is traded for the objective; NULL for none."""
+    tradeoff_direction: Mapped[str | None] = mapped_column(String(16))
     priority: Mapped[int] = mapped_column(server_default="0")
     """Workers serve studies with a higher priority first."""
 
@@ -193,6 +196,8 @@ class TrialRow(Base):
     images: Mapped[int | None] = mapped_column(BigInteger)
     images_per_second: Mapped[float | None]
     parameters: Mapped[int | None] = mapped_column(BigInteger)
+    milliseconds: Mapped[float | None]
+    """To classify one image; NULL if the study did not ask for it."""
     weights_hash: Mapped[str | None]
     statistics_hash: Mapped[str | None] = mapped_column(String(64))
     test_value: Mapped[float | None]

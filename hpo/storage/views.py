@@ -15,7 +15,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from hpo.config.configuration import Configuration
 from hpo.records import ClassResult, EpochResult, LayerStatistics, stored_fields
-from hpo.storage.objective_sql import objective_text, score_text
+from hpo.storage.objective_sql import objective_text, score_text, tradeoff_text
 from hpo.storage.tables import Base
 
 VIEWS = (
@@ -27,6 +27,7 @@ VIEWS = (
     "findings",
     "attempts",
     "leaderboard",
+    "tradeoffs",
     "params",
     "study_findings",
     "stages",
@@ -91,6 +92,7 @@ def select_text(view: str, dialect: str) -> str:
     text = text.replace("    /* configuration */", _configuration_columns(dialect))
     text = text.replace("/* objective in e */", objective_text(dialect, "e", "h"))
     text = text.replace("/* score of t */", score_text("t.value", "h"))
+    text = text.replace("/* tradeoff of t, e */", tradeoff_text(dialect, "t", "e", "h"))
     gap = score_text("(c.search_value - c.mean)", "h")
     text = text.replace("/* gain of c.search_value over c.mean */", gap)
     text = text.replace("    /* epoch result */", _record_columns(EpochResult, "e", text))
@@ -135,6 +137,7 @@ _COMPUTED: dict[str, dict[str, Any]] = {
     "curves": {"value": Double},
     "classes": {"recall": Double, "precision": Double},
     "leaderboard": {"rank": Integer},
+    "tradeoffs": {"amount": Double, "on_front": Integer},
     "params": {
         "state": Text,
         "value": Double,

@@ -153,7 +153,7 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
     val_rows = torch.from_numpy(split.val).to(device)
     file = file_rows(dataset.train_images) if device.type == "cpu" else None
     preprocessor = _fitted(configuration, Rows(pixels, train_rows, file)).to(device)
-    release_freed_memory()  # for zca ten matrices of 3072 x 3072
+    release_freed_memory()  # for zca ten matrices of d x d, 3072 for CIFAR-10
     # The product with such a matrix costs much of a training step: do it once per image, not every epoch.
     if preprocessor.is_matrix and not Augmenter(configuration).changes_pixels:
         rows = train_rows, val_rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from hpo.config.image_format import AUTO, ImageFormat
 from hpo.config.write import flow
 from hpo.data.auto_format import auto_format
 from hpo.data.datasets import Files, resolve_auto
+from hpo.data.division import Division
 from hpo.data.overview import IMBALANCED, Overview, overview_of_arrays, overview_of_files
 from hpo.data.split import split
 from hpo.data.walk import unpack
@@ -83,14 +85,23 @@ def look_at(what: str) -> LookedAt:
             f"{of_val}{len(listing.test):,} for test"
         )
         origin += ", held out here" if listing.held_out else ""
-        return LookedAt(
-            name, root, origin, reasons, listing.warnings, overview_of_files(listing.root, listing, form)
-        )
+        warnings = (*listing.warnings, *_groups(listing.division))
+        return LookedAt(name, root, origin, reasons, warnings, overview_of_files(listing.root, listing, form))
     source = images.source(form)
     width, height = survey.sizes[0]
     native = ImageFormat(height, width, form.channels)
     overview = overview_of_arrays(source.classes, source.decode, native, form, source.division.given)
     return LookedAt(name, root, source.origin, reasons, source.warnings, overview)
+
+
+def _groups(division: Division) -> Iterator[str]:
+    """Yield what may be groups; mostly nothing."""
+    if division.known is not None:
+        groups = counted(len(division.known.train.names), "group")
+        yield (
+            f"{groups} by {division.known.rule}: if the images of each are alike, such as those of one "
+            f"patient, keep them together with groups: {division.known.rule}"
+        )
 
 
 def named_images(what: str) -> tuple[str, str | None]:

@@ -124,7 +124,7 @@ class UsersArrays:
         for key, rule in (("groups", self.rules.groups), ("order", self.rules.order)):
             if rule is not None:
                 raise ConfigurationError(
-                    f"{key}: {rule!r} cannot be read of dataset {self.path}: the function returns "
+                    f"{key}: '{rule}' cannot be read of dataset {self.path}: the function returns "
                     f"hpo.ImageData({key}=...) itself"
                 )
         try:
@@ -211,7 +211,7 @@ class UsersDatasets:
         for key, rule in (("groups", self.rules.groups), ("order", self.rules.order)):
             if rule is not None:
                 raise ConfigurationError(
-                    f"{key}: {rule!r} cannot be read of dataset {self.path}: return hpo.ImageData({key}=...)"
+                    f"{key}: '{rule}' cannot be read of dataset {self.path}: return hpo.ImageData({key}=...)"
                 )
         if self.given is None:
             if self.rules.validation == "given":

@@ -17,11 +17,14 @@ from hpo.config.configuration import Configuration
 from hpo.config.image_format import Shape
 from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
+from hpo.config.tradeoff import broken
 from hpo.data.preprocess import Preprocessor
 from hpo.errors import ConfigurationError
 from hpo.records import EpochResult, Finding
 from hpo.training.callbacks import History
+from hpo.training.inference import milliseconds_per_image
 from hpo.training.loop import train
+from hpo.training.model_factory import parameter_count
 from hpo.training.rehearsal import Rehearsal, check_models, models_of
 from hpo.training.setup import TrialSetup
 from hpo.training.users_code import USERS_ERRORS
@@ -69,6 +72,15 @@ def rehearse_models(spec: StudySpec, classes: int, in_shape: Shape, device: torc
             _, no_program = users_program(exported, in_shape, name)
             notes += [_note("reproducible", reason), _note("export", no_program)]
     return [note for note in notes if note.message]
+
+
+def limit_notes(spec: StudySpec, setup: TrialSetup) -> list[Finding]:
+    """Return a note if the network, before its training, is beyond a limit of the study."""
+    amounts = {"parameters": float(parameter_count(setup.model))}
+    if "milliseconds" in spec.limit:
+        amounts["milliseconds"] = milliseconds_per_image(setup)
+    found = broken(spec.tradeoffs.limits, amounts)
+    return [_note("limit", f"beyond the limit, so it would not be trained: {found}")] if found else []
 
 
 def _note(about: str, message: str) -> Finding:

@@ -28,6 +28,7 @@ from hpo.errors import DataError, ExportError, UserError
 from hpo.files import atomic_folder
 from hpo.queries.stages import confirmed_runs, stages_status
 from hpo.queries.study import best_leader, leaderboard, study_goal, study_status
+from hpo.queries.tradeoffs import study_tradeoffs
 from hpo.queries.trial import TrialDetail, preprocessing_state, trial_detail
 from hpo.rng import Key
 from hpo.stages.store import find_stage
@@ -74,6 +75,9 @@ def default_trial(engine: Engine, study: str, *has_kept: Callable[[TrialDetail],
     """
     best, winner = best_leader(engine, study), stages_status(engine, study).winner
     if best is None:
+        tradeoffs = study_tradeoffs(engine, study)
+        if tradeoffs is not None and tradeoffs.none_within:
+            raise UserError(f"{tradeoffs.none_within}, so there is nothing to export")
         raise UserError(f"no trial of {study} is complete yet: there is nothing to export")
     if winner is None:
         return best.number, ""

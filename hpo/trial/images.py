@@ -24,10 +24,11 @@ from hpo.training.callbacks import Callback
 from hpo.training.checkpoint_files import Checkpoints
 from hpo.training.data import TrialData, weights_hash
 from hpo.training.device import translating_oom
+from hpo.training.inference import milliseconds_per_image
 from hpo.training.model_factory import parameter_count
 from hpo.training.precision import processor, resolve_precision
 from hpo.training.process_state import preserved
-from hpo.training.setup import prepare
+from hpo.training.setup import TrialSetup, prepare
 from hpo.training.state import EpochState
 from hpo.training.users_metric import UsersMetric
 from hpo.trial.callbacks import (
@@ -90,6 +91,8 @@ class ImageTrainer:
         fingerprint = _record_statistics(session, setup.data)
         products.parameters = parameter_count(setup.model)
         held = BestWeights(context.spec.goal)
+        products.milliseconds = _milliseconds(session, setup)
+        session.refuse_beyond_limit()
         products.save_best = partial(self._save_best, session, held, fingerprint)
         with make_babysitter(setup, context.spec.checks) as babysitter:
             session.watch(babysitter)
@@ -145,6 +148,19 @@ def _configuration(session: TrialSession) -> Configuration:
     configuration = session.begun.configuration
     assert isinstance(configuration, Configuration), "a study on images has configurations of images"
     return configuration
+
+
+def _milliseconds(session: TrialSession, setup: TrialSetup) -> float | None:
+    """Return what the network takes for an image, measured once per trial; None if the study does not ask."""
+    begun, context = session.begun, session.begun.context
+    if "milliseconds" not in context.spec.tradeoffs.wanted:
+        return None
+    known = context.store.milliseconds_of(begun.trial_id) if session.is_resumed else None
+    if known is not None:
+        return known
+    measured = milliseconds_per_image(setup)
+    context.store.record_milliseconds(begun.lease, begun.trial_id, measured)
+    return measured
 
 
 def _record_statistics(session: TrialSession, data: TrialData) -> str:

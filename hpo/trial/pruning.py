@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from hpo.checks.causes import HEALTHY, NOT_CHECKED, OUTCOMES
+from hpo.checks.causes import BEYOND_LIMIT, HEALTHY, NOT_CHECKED, OUTCOMES
 from hpo.config.methods import Asha, Rules
 from hpo.config.objective import ACCURACY, WORST_SCORE, Objective
 from hpo.records import Decision, EpochResult, Finding, Outcome, Rung, Severity
@@ -76,6 +76,20 @@ def finding(decision: Decision, rung: Rung, step: int, objective: Objective = AC
     value = objective.value(rung.score)
     return Finding(
         CHECK, severity, math.nan if value is None else value, math.nan, decision.reason, step=step
+    )
+
+
+def beyond_limit(outcome: Outcome, broken: str) -> Outcome:
+    """Return the outcome of a trial beyond the study's limit; what the checks suspect is its second cause."""
+    suspected = outcome.cause if outcome.cause not in OUTCOMES else None
+    return replace(
+        outcome,
+        verdict=f"{OUTCOMES[BEYOND_LIMIT]}: {broken}",
+        remedy=None,
+        cause=BEYOND_LIMIT,
+        second_cause=suspected,
+        confidence=1.0,
+        remedy_change=None,
     )
 
 

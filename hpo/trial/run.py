@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
@@ -26,9 +27,17 @@ from hpo.text import counted
 from hpo.training.checkpoint_files import remove_checkpoints
 from hpo.trial import output
 from hpo.trial.context import BegunTrial, TrialContext, TrialControl
-from hpo.trial.pruning import EndedEarlyError, ended_early, rank_last_at_remaining_rungs
+from hpo.trial.pruning import EndedEarlyError, beyond_limit, ended_early, rank_last_at_remaining_rungs
 from hpo.trial.recorder import TrialRecorder
-from hpo.trial.session import Products, Trainer, TrialFailedError, TrialSession, TrialStoppedError
+from hpo.trial.session import (
+    BeyondLimitError,
+    Products,
+    Trainer,
+    TrialFailedError,
+    TrialSession,
+    TrialStoppedError,
+    beyond,
+)
 from hpo.trial.trainers import trainer_of
 from hpo.trial.writer import BackgroundWriter
 
@@ -68,6 +77,8 @@ class TrainingEnd:
     """A traceback."""
     decision: Decision | None = None
     """Why the search stopped or paused the trial."""
+    beyond: str = ""
+    """Which limit of the study it breaks, and how; empty for none."""
 
 
 def begin(context: TrialContext, lease: Lease, trainer: Trainer) -> BegunTrial:
@@ -123,6 +134,9 @@ def _run_to_end(trainer: Trainer, session: TrialSession) -> TrainingEnd:
         recorder.record_findings(session.evidence)  # those of an epoch that did not end
         _rank_last(begun, len(recorder.curve))
         return TrainingEnd("pruned", products)
+    except BeyondLimitError as too_much:
+        _rank_last(begun, 0)
+        return TrainingEnd("pruned", products, beyond=str(too_much))
     except EndedEarlyError as early:
         return TrainingEnd("pruned", products, decision=early.decision)
     except TrialFailedError as failure:
@@ -225,6 +239,8 @@ def _outcome(begun: BegunTrial, recorder: TrialRecorder, end: TrainingEnd) -> Ou
     if end.state == "complete" and (value is None or not math.isfinite(value)):
         end = replace(end, state="failed")
         recorder.fail("error", f"the trial ended without a finite {goal.metric}", "")
+    if end.state == "complete":
+        end = _within_limits(begun, recorder, end, best)
     complete = end.state == "complete"
     if best and value is not None and complete:
         _keep_weights(recorder, products, best, value)
@@ -242,10 +258,44 @@ def _outcome(begun: BegunTrial, recorder: TrialRecorder, end: TrainingEnd) -> Ou
         error=end.error,
         best_epoch=best.epoch if best else None,
         parameters=products.parameters,
+        milliseconds=products.milliseconds,
         weights_hash=products.weights_hash,
         test_value=products.test_value,
     )
+    if end.beyond:
+        return beyond_limit(outcome, end.beyond)
     return outcome if end.decision is None else ended_early(outcome, end.decision)
+
+
+def _within_limits(
+    begun: BegunTrial, recorder: TrialRecorder, end: TrainingEnd, best: EpochResult | None
+) -> TrainingEnd:
+    """Return the end of a training that reached its last epoch: within the limits, beyond one, or failed.
+
+    A quantity that the user's own training reports is that of its best epoch.
+    """
+    spec = begun.context.spec
+    wanted = spec.tradeoffs.wanted
+    amounts = _amounts(recorder.curve, best, wanted, is_own=spec.is_own)
+    for name in wanted:
+        if spec.is_own and not math.isfinite(amounts.get(name, math.nan)):
+            if name in spec.limit:
+                message = f"the training reported no finite {name} in its best epoch, and limit: needs it"
+                recorder.fail("error", message, f"report {name} with the objective")
+                return replace(end, state="failed")
+            recorder.note("tradeoff", 0, f"the training reported no finite {name} in its best epoch")
+    broken = beyond(begun.stage, amounts)
+    return replace(end, state="pruned", beyond=broken) if broken else end
+
+
+def _amounts(
+    curve: Sequence[EpochResult], best: EpochResult | None, wanted: Sequence[str], *, is_own: bool
+) -> dict[str, float]:
+    """Return what is known after training of the quantities that are wanted."""
+    if is_own:
+        return {} if best is None else {name: best.metric(name) for name in wanted}
+    seconds = sum(epoch.seconds for epoch in curve)
+    return {"images_per_second": sum(epoch.images for epoch in curve) / seconds} if seconds else {}
 
 
 def _keep_weights(recorder: TrialRecorder, products: Products, best: EpochResult, value: float) -> None:

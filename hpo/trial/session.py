@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hpo.checks.evidence import Coverage
 from hpo.checks.preflight import Snapshot
+from hpo.config.tradeoff import BEFORE_TRAINING, broken
 from hpo.records import Decision, EpochResult, Finding, Runtime
+from hpo.stages.store import Stage
 from hpo.trial.context import BegunTrial, TrialControl
 from hpo.trial.pruning import EndedEarlyError, decide, finding, rung_of
 from hpo.trial.recorder import Evidence, RecorderState, TrialRecorder
@@ -22,6 +24,10 @@ class TrialStoppedError(Exception):
         super().__init__(finding.message)
 
 
+class BeyondLimitError(Exception):
+    """The trial is beyond the study's limit, as its message says, so that there is no need to train it."""
+
+
 class TrialFailedError(Exception):
     """The trial cannot be trained, for a reason that no check found. ``cause`` is a key of ``CAUSES``."""
 
@@ -31,6 +37,11 @@ class TrialFailedError(Exception):
         self.trace = trace
         """The traceback of the user's code."""
         super().__init__(message)
+
+
+def beyond(stage: Stage, amounts: Mapping[str, float]) -> str:
+    """Return in words which limits these amounts break; empty for a confirmation: none is judged twice."""
+    return broken(stage.spec.tradeoffs.limits, amounts) if stage.kind == "search" else ""
 
 
 def stop_if_fatal(findings: Sequence[Finding]) -> None:
@@ -53,6 +64,8 @@ class Products:
     """What a training has produced so far; None if it did not get that far."""
 
     parameters: int | None = None
+    milliseconds: float | None = None
+    """To classify one image."""
     weights_hash: str | None = None
     test_value: float | None = None
     coverage: Callable[[], Coverage] | None = None
@@ -134,6 +147,13 @@ class TrialSession:
         self.recorder.record_findings(self.evidence)
         self.products.is_checked |= bool(self.evidence.findings)
         stop_if_fatal(self.evidence.findings)
+
+    def refuse_beyond_limit(self) -> None:
+        """Raise ``BeyondLimitError`` if what is known before training breaks a limit of the search."""
+        produced = {name: getattr(self.products, name) for name in BEFORE_TRAINING}
+        broken = beyond(self.begun.stage, {name: each for name, each in produced.items() if each is not None})
+        if broken:
+            raise BeyondLimitError(broken)
 
     def check(self) -> None:
         """Raise the error for which this worker must leave the trial, if there is one.

@@ -23,7 +23,7 @@ from hpo.storage import schema
 from hpo.storage.engine import open_reader
 from hpo.storage.revision import HEAD
 from hpo.storage.store import ResultsStore
-from hpo.storage.studies import results_engine
+from hpo.storage.studies import find_registered, results_engine
 from hpo.storage.tables import Base
 from hpo.storage.url import parse_url
 
@@ -102,6 +102,10 @@ def test_what_an_old_study_holds_is_read_as_it_was_written(old_url: str) -> None
     schema.upgrade(old_url)
     results = results_engine(old_url)
     (study,) = list_studies(results)
+    registered = find_registered(results, "everything")
+    assert registered is not None and not registered.given_validation and not registered.val_class_counts
+    with results.connect() as connection:
+        assert connection.scalar(text("SELECT validation FROM hpo_study")) == "drawn"
     counts = (study.complete, study.pruned, study.failed, study.running, study.waiting)
     assert (study.name, counts, study.best_value) == ("everything", (2, 1, 1, 1, 3), 0.7)
     trial = trial_detail(results, "everything", 0)

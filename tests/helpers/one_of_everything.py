@@ -67,6 +67,7 @@ def make_ours(store: ResultsStore, name: str = OURS) -> int:
             "study": name,
             "seed": 2**53 + 1,
             "trials": 8,
+            "tradeoff": "parameters",
             "fixed": {"epochs": 3},
             "space": {"lr": {"log": [1e-4, 1.0]}, "activation": {"choice": ["relu", "tanh"]}},
         }

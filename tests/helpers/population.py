@@ -74,7 +74,7 @@ def known_trials(count: int = 20) -> list[Known]:
 def populate(bench: Any, study: str = "known", trials: list[Known] | None = None) -> list[Known]:
     """Write the trials as workers would; the third is interrupted and resumed by another worker."""
     known = known_trials() if trials is None else trials
-    study_id = bench.register(study, trials=len(known) + 1, fixed={"epochs": EPOCHS})
+    study_id = bench.register(study, trials=len(known) + 1, fixed={"epochs": EPOCHS}, tradeoff="parameters")
     for trial in known:
         _write(bench, study_id, trial)
     remark = StudyFinding("cost", "note", "some trials failed", {"share": 0.5}, "", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import select, text
 from hpo.config.parsing.load import parse_study
 from hpo.config.study import StudySpec
 from hpo.data.split import split, split_key
+from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.trials import study_results
 from hpo.errors import ConfigurationError, DataError, StudyChangedError, StudyFileError, UserError
 from hpo.rng import Key
@@ -154,6 +156,18 @@ def test_groups_hold_in_validation_and_in_test(store: ResultsStore, patients: Pa
     division = load_registered_images(found).division
     assert division.known is not None
     assert set(division.known.train.numbers).isdisjoint(division.known.test.numbers)
+
+
+def test_names_of_any_bytes_can_be_times_and_are_told(store: ResultsStore, three: Path) -> None:
+    odd = os.fsdecode(b"-\xff.png")
+    for path in sorted((three / "train").glob("*/*.png")):
+        path.with_name(path.stem + odd).write_bytes(path.read_bytes())
+        (three / "test" / path.parent.name / odd).write_bytes(path.read_bytes())
+    submitted = submit_study(store, study(three, "order: name\nvalidation: drawn", ", val_fraction: 0.4"))
+    assert "the latest: " in stored(store).dataset_origin and submitted.origin.isprintable()
+    (finding, *_) = study_findings(study_results(store.engine, "s"))
+    assert finding.check == "leak"
+    assert f"{finding.message} {finding.evidence} {submitted.origin}".encode()  # no lone surrogates
 
 
 def test_other_groups_are_other_data(store: ResultsStore, patients: Path) -> None:

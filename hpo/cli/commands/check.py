@@ -115,7 +115,7 @@ def _run(
     from hpo.training.rehearsal import models_of
     from hpo.training.setup import prepare
     from hpo.training.study_images import choose_images, load_chosen_images
-    from hpo.trial.dry_run import dry_run, rehearse_models
+    from hpo.trial.dry_run import dry_run, limit_notes, rehearse_models
 
     device = resolve_device(device_name)
     prepare_process(divide_threads(1))
@@ -143,5 +143,7 @@ def _run(
     # What a user's network prints is not the command's result.
     with redirect_stdout(sys.stderr), following(short, quiet=quiet) as on_epoch:
         notes = rehearse_models(spec, len(dataset.classes), dataset.image_shape, device)
-        result = dry_run(prepare(short, dataset, key, halves, device), spec.checks, on_epoch)
+        setup = prepare(short, dataset, key, halves, device)
+        notes += limit_notes(spec, setup)
+        result = dry_run(setup, spec.checks, on_epoch)
         return short, replace(result, findings=(*result.findings, *notes))

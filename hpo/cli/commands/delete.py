@@ -55,7 +55,7 @@ def _contents(found: Deletable) -> str:
     from hpo.reporting import formatting
 
     summary = found.summary
-    best = "" if summary.best_value is None else f", best {summary.goal.text(summary.best_value)}"
+    best = "" if summary.best_value is None else f", best {summary.best_text}"
     files = (
         f", and {counted(found.bytes, 'byte')} in {' and '.join(map(str, found.folders))}"
         if found.folders

@@ -64,7 +64,7 @@ def query(
     """Query the results with SQL or a saved query.
 
     The views are results (one row a trial, each hyperparameter a column), curves, findings, layers, attempts,
-    leaderboard, and params (of every Optuna study in the database).
+    leaderboard, tradeoffs, and params (of every Optuna study in the database).
     """
     from hpo.cli.views.rows import parameters
     from hpo.queries.saved_queries import query_kinds, run_query, saved_query

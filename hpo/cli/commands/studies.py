@@ -91,6 +91,7 @@ def _row(summary: StudySummary, to_come: int) -> dict[str, Any]:
         "trials": total,
         "running": summary.running,
         "best_value": summary.best_value,
+        "beyond_limit": summary.beyond_limit,
         "objective": summary.objective,
         "direction": summary.direction,
         "dataset": summary.dataset or None,

@@ -14,6 +14,7 @@ from hpo.cli.console import printable
 from hpo.cli.views.diagnosis import print_diagnosis
 from hpo.cli.views.stages import print_stages
 from hpo.cli.views.tables import leaderboard_table
+from hpo.cli.views.tradeoffs import print_tradeoffs
 from hpo.config.objective import Objective
 from hpo.events import RunSummary
 from hpo.queries.failures import FrequentFailure, frequent_failure
@@ -46,6 +47,7 @@ def print_ending(
         console.print(leaderboard_table(leaders, console.width, goal))
         console.print()
         console.print(_best(best, found.winner, summary.study, goal))
+    print_tradeoffs(console, engine, summary.study, goal)
     print_stages(console, engine, summary.study)
     print_diagnosis(console, engine, summary.study)
     console.print()

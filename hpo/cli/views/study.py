@@ -16,7 +16,9 @@ from hpo.cli.database import hint_of_lost_log
 from hpo.cli.views import diagnosis, stages
 from hpo.cli.views.live import STATE_STYLES
 from hpo.cli.views.tables import leaderboard_table, table_that_fits
+from hpo.cli.views.tradeoffs import print_tradeoffs
 from hpo.queries.study import StudySummary, leaderboard, study_status
+from hpo.queries.tradeoffs import study_tradeoffs
 from hpo.queries.workers import Interrupted, Work, WorkerStatus
 from hpo.reporting import formatting
 from hpo.storage.optuna.foreign import OptunaStudy, list_optuna_studies
@@ -55,6 +57,7 @@ def print_study(engine: Engine, name: str) -> None:
     if leaders:
         console.print()
         console.print(leaderboard_table(leaders, console.width, found.summary.goal))
+    print_tradeoffs(console, engine, name, found.summary.goal)
     stages.print_stages(console, engine, name)
     diagnosis.print_diagnosis(console, engine, name)
 
@@ -80,13 +83,14 @@ def studies_as_dicts(summaries: Sequence[StudySummary], url: str) -> list[dict[s
 
 def study_as_dict(engine: Engine, name: str) -> dict[str, Any]:
     """Return one study for JSON."""
-    found = study_status(engine, name)
+    found, tradeoffs = study_status(engine, name), study_tradeoffs(engine, name)
     return {
         **_as_dict(found.summary),
         "best_number": found.best_number,
         **asdict(found.work),
         "leaderboard": [asdict(leader) for leader in leaderboard(engine, name)],
         **stages.as_dict(engine, name),
+        "tradeoffs": None if tradeoffs is None else asdict(tradeoffs),
         **diagnosis.as_dict(engine, name),
     }
 
@@ -104,7 +108,7 @@ def _studies_table(summaries: Sequence[StudySummary], width: int) -> Table:
     columns = {
         "study": [Text(printable(each.name), "bold") for each in summaries],
         "done": [Text(f"{each.done}/{each.trials}") for each in summaries],
-        "best": [Text(each.goal.text(each.best_value)) for each in summaries],
+        "best": [Text(each.best_text) for each in summaries],
         **{state: [_state_count(each, state) for each in summaries] for state in states},
         "data": [Text(printable(each.dataset or "–")) for each in summaries],
         "started (UTC)": [Text(f"{each.created_at:%Y-%m-%d %H:%M}") for each in summaries],

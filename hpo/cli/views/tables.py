@@ -11,7 +11,9 @@ from rich.text import Text
 from hpo.cli.console import printable
 from hpo.config.objective import ACCURACY, Objective
 from hpo.config.study import MAIN
+from hpo.config.tradeoff import amount_text
 from hpo.queries.study import Leader
+from hpo.queries.tradeoffs import Tradeoffs
 from hpo.reporting import formatting
 
 SEVERITY_STYLES = {"pass": "green", "note": "cyan", "warn": "yellow", "fatal": "red"}
@@ -37,6 +39,19 @@ def table_that_fits(columns: Mapping[str, Sequence[Text]], width: int, *, left: 
 
 
 _GAP = 2
+
+
+def front_table(tradeoffs: Tradeoffs, width: int, goal: Objective) -> Table:
+    """Return the trials that no other one beats in both objectives."""
+    front = tradeoffs.front
+    stages = [each.stage for each in front]
+    columns = {
+        "on the front": [Text(f"trial {each.number}") for each in front],
+        **({} if set(stages) <= {MAIN} else {"stage": [Text(printable(stage)) for stage in stages]}),
+        tradeoffs.of.quantity: [Text(amount_text(each.amount)) for each in front],
+        goal.metric: [Text(goal.text(each.value)) for each in front],
+    }
+    return table_that_fits(columns, width, left=("on the front", "stage"))
 
 
 def leaderboard_table(leaders: Sequence[Leader], width: int, goal: Objective = ACCURACY) -> Table:

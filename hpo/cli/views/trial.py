@@ -75,6 +75,7 @@ def trial_as_dict(trial: TrialDetail, weights: Path | None) -> dict[str, Any]:
 
 def _heading(trial: TrialDetail) -> Text:
     facts = [f"{formatting.counted(trial.parameters, 'parameter')}"] if trial.parameters else []
+    facts += [f"{trial.milliseconds:.3g} ms an image"] if trial.milliseconds else []
     facts += [formatting.duration(trial.seconds)] if trial.seconds else []
     facts += [f"{trial.images_per_second:,.0f} images/s"] if trial.images_per_second else []
     value = f"  {trial.objective} {trial.goal.text(trial.value)}" if trial.state == "complete" else ""

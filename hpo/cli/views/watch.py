@@ -96,6 +96,8 @@ def one_line(now: StudyNow) -> str:
         if (number := getattr(summary, state))
     )
     best = ""
+    if summary.best_value is not None or summary.beyond_limit:
+        best = f", best {summary.best_text}"
     if summary.best_value is not None:
         best = f", best {summary.goal.text(summary.best_value)} (trial {now.status.best_number})"
     done = f"{summary.done} of {formatting.counted(summary.trials, 'trial')} done"

@@ -27,7 +27,8 @@ def require_valid_rule(rule: str | None) -> None:
             pattern(rule)
     except ValueError as error:
         hint = r"a name, or a pattern with one part in parentheses, such as '(p\d+)_'"
-        raise WrongValue(f"{as_written(repr(rule))} {error}", hint) from None
+        shown = as_written(f"'{rule}'")
+        raise WrongValue(f"{shown} {error}", hint) from None
 
 
 def division_problems(

@@ -48,6 +48,7 @@ from hpo.config.parsing.sections import (
 from hpo.config.parsing.source import bundled_studies, read_source
 from hpo.config.parsing.space import read_distribution
 from hpo.config.parsing.stages import parse_stages, stage_problems
+from hpo.config.parsing.tradeoff import read_limit, tradeoff_problems
 from hpo.config.parsing.yaml_tree import MappingNode, Node, Place, ScalarNode, read_tree
 from hpo.config.space import Choice, drawing_order
 from hpo.config.study import NAME_PATTERN, StudySpec, planned_trials
@@ -92,6 +93,8 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
         *contradictions(draft),
     ]
     problems += objective_problems(_objective(tree, values), built_in=not draft.is_own)
+    values["limit"] = read_limit(tree.entries.get("limit"), problems, built_in=not draft.is_own)
+    problems += tradeoff_problems(tree, values, built_in=not draft.is_own)
     sampler = _choice_name(values.get("sampler"))
     if values.get("interface") != "optuna":  # else the space is not known yet
         problems += _sampler_problems(sampler, draft)
@@ -120,7 +123,7 @@ def _not_a_study(node: Node) -> Problem:
     return node.place.problem("", "is not a study", "a study file has lines such as trials: 20")
 
 
-_BLOCKS = (*SECTIONS, "stages", "needs", "first", "command", "limits")
+_BLOCKS = (*SECTIONS, "stages", "needs", "first", "command", "limit", "limits")
 """Keys whose value is not a single one."""
 
 

@@ -1,7 +1,7 @@
 -- Why did trials fail?
 --
 -- Each cause with its trials, its range of learning rates, and an example with its remedy. A trial that the search
--- stopped early because others were ahead has not failed.
+-- stopped early because others were ahead, or that is beyond the limit, has not failed.
 --
 -- :study (text)  the study
 WITH failures AS (
@@ -16,7 +16,7 @@ WITH failures AS (
     WHERE study = :study
         AND (
             state = 'failed'
-            OR (state = 'pruned' AND coalesce(cause, '') NOT IN ('healthy', 'not_checked'))
+            OR (state = 'pruned' AND coalesce(cause, '') NOT IN ('healthy', 'not_checked', 'beyond_limit'))
             OR (
                 state = 'complete'
                 AND cause NOT IN ('healthy', 'nothing_wrong_seen', 'not_enough_seen', 'not_checked')

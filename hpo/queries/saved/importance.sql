@@ -5,7 +5,7 @@
 -- one that decides everything. Groups are the choices, or five of equal size for a number from a range.
 -- rank_correlation is Spearman's (of ranges only): its sign says which way is better. Both look at one hyperparameter
 -- at a time and see no interaction. A trial that the search stopped early counts with the best that it had come to, one
--- that a check ended, such as one that exploded, as the worst value of the study; one that failed is left out.
+-- that a check ended, such as one that exploded, as the worst value of the study; one that failed or is beyond the limit is left out.
 --
 -- :study (text)  the study
 WITH counted AS MATERIALIZED (
@@ -19,7 +19,7 @@ WITH counted AS MATERIALIZED (
         END AS value
     FROM results AS r
     JOIN hpo_study AS h ON h.name = r.study
-    WHERE r.study = :study AND r.state IN ('complete', 'pruned')
+    WHERE r.study = :study AND r.state IN ('complete', 'pruned') AND coalesce(r.cause, '') <> 'beyond_limit'
 ),
 worst AS MATERIALIZED (
     SELECT min(value) AS value

@@ -19,6 +19,7 @@ from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.trials import study_results
 from hpo.errors import ArtifactError, HpoError, StorageError, UserError
 from hpo.queries.study import StudyOverview, study_overview
+from hpo.queries.tradeoffs import Tradeoffs, study_tradeoffs
 from hpo.queries.trial import (
     TrialDetail,
     lowest_recalls,
@@ -104,15 +105,16 @@ class Annotations:
             overview = study_overview(engine, name)
             layers = trials_with_layers(engine, name)
             classes = trials_with_classes(engine, name)
+            tradeoffs = study_tradeoffs(engine, name)
             lowest = lowest_recalls(engine, name, [trial.number for trial in best_trials(overview)])
         except (StorageError, UserError):  # not a study of hpo, another version of hpo, or no connection
             return None
         findings = study_findings(study_results(engine, name))
         return StudyAnnotations(
-            note=study_note(overview, findings, study_id),
+            note=study_note(overview, findings, study_id, tradeoffs),
             trial_notes=_trial_notes(overview, lowest),
             pictures=_pictures(overview, layers, classes),
-            plots=_plots(engine, overview, layers),
+            plots=_plots(engine, overview, layers, tradeoffs),
         )
 
     def _draw(self, trial_id: int, picture: str) -> bytes | None:
@@ -214,12 +216,16 @@ def _artifact(kind: str, version: str) -> dict[str, Any]:
     }
 
 
-def _plots(engine: Engine, overview: StudyOverview, layers: set[int]) -> dict[str, str]:
+def _plots(
+    engine: Engine, overview: StudyOverview, layers: set[int], tradeoffs: Tradeoffs | None
+) -> dict[str, str]:
     picture = study_picture(engine, overview)
     plots = {"hpo-curves": interactive.curves_plot(picture)} if picture.points else {}
     axis = _failure_axis(picture)
     if axis is not None and picture.points:
         plots["hpo-failures"] = interactive.failures_plot(picture, axis)
+    if tradeoffs is not None and tradeoffs.points:
+        plots["hpo-tradeoffs"] = interactive.tradeoffs_plot(overview.name, tradeoffs, overview.goal)
     best = next((trial for trial in best_trials(overview) if trial.number in layers), None)
     if best is not None:
         plots["hpo-layers"] = interactive.layers_plot(trial_detail(engine, overview.name, best.number))

@@ -12,11 +12,13 @@ import plotly.graph_objects as go
 
 from hpo.checks.causes import HEALTHY
 from hpo.config.objective import Objective
+from hpo.queries.tradeoffs import Tradeoffs
 from hpo.queries.trial import TrialDetail
 from hpo.reporting.figures.activations import layer_color
 from hpo.reporting.figures.points import Axis, Point, StudyPicture
 from hpo.reporting.figures.scales import spread
 from hpo.reporting.figures.style import LIGHT, cause_label, plotly_marker
+from hpo.reporting.figures.tradeoffs import is_log
 
 _ALPHA = 0.7
 
@@ -67,6 +69,25 @@ def failures_plot(picture: StudyPicture, axis: Axis) -> go.Figure:
     figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.4, -0.6], automargin=True
     )
+    return figure
+
+
+def tradeoffs_plot(study: str, found: Tradeoffs, goal: Objective) -> go.Figure:
+    """Plot each trial's value against its amount of the second objective, and the front as steps."""
+    figure = go.Figure()
+    others = [each for each in found.points if not each.on_front]
+    for name, points in (("other trials", others), ("the front", found.front)):
+        is_front = name == "the front"
+        figure.add_scatter(
+            x=[each.amount for each in points], y=[round(each.value, 5) for each in points], name=name,
+            text=[f"trial {each.number}" for each in points], mode="lines+markers" if is_front else "markers",
+            hovertemplate="%{text}<br>%{x}<br>%{y}<extra></extra>",
+            line={"color": LIGHT.of(HEALTHY), "shape": "hv"},
+            marker={"color": LIGHT.of(HEALTHY) if is_front else LIGHT.muted, "size": 9 if is_front else 7},
+        )  # fmt: skip
+    figure.update_layout(**_layout(f"{study}: trade-offs"))
+    figure.update_xaxes(title=found.of.label, type="log" if is_log(found) else "linear")
+    figure.update_yaxes(title=goal.label)
     return figure
 
 

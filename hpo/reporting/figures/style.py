@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.checks.causes import CAUSES, HEALTHY, NOT_CHECKED, NOT_ENOUGH, NOTHING_SEEN
+from hpo.checks.causes import BEYOND_LIMIT, CAUSES, HEALTHY, NOT_CHECKED, NOT_ENOUGH, NOTHING_SEEN
 
 RUNNING, STOPPED_EARLY = "running", "stopped_early"
 """Used in place of a cause: still running, and pruned although nothing was wrong."""
@@ -42,6 +42,7 @@ FAMILY_OF: dict[str, str] = {
     NOTHING_SEEN: "open",
     NOT_ENOUGH: "open",
     NOT_CHECKED: "open",
+    BEYOND_LIMIT: "open",
     RUNNING: "open",
     STOPPED_EARLY: "open",
     "time_limit": "open",

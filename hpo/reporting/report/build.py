@@ -57,5 +57,5 @@ def _own_report(url: str, study: str) -> tuple[Report, StudyPicture, dict[str, D
         data = read_report_data(engine, study)
     finally:
         engine.dispose()
-    pictures = drawers(data.picture, data.best, data.examples.values())
+    pictures = drawers(data.picture, data.best, data.examples.values(), data.tradeoffs)
     return study_report(data), data.picture, pictures

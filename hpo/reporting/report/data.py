@@ -17,6 +17,7 @@ from hpo.diagnosis.trials import results_of_all_stages, study_results
 from hpo.diagnosis.wilson import wilson_interval
 from hpo.queries.stages import ConfirmationResult, StagesStatus, stages_status
 from hpo.queries.study import StudyOverview, TrialSummary, checks_by_severity, study_overview
+from hpo.queries.tradeoffs import Tradeoffs, study_tradeoffs
 from hpo.queries.trial import TrialDetail, trial_detail
 from hpo.records import StudyFinding
 from hpo.reporting.failures import FailureGroup, group_failures
@@ -43,6 +44,7 @@ class ReportData:
     answers: tuple[Answer, ...]
     stages: StagesStatus
     picture: StudyPicture
+    tradeoffs: Tradeoffs | None
     checks: dict[str, dict[str, int]]
     best: TrialDetail | None
     """The winner of the confirmation, else the trial with the best value."""
@@ -114,6 +116,7 @@ def read_report_data(engine: Engine, name: str) -> ReportData:
         answers=tuple(importance(results)),
         stages=stages,
         picture=picture,
+        tradeoffs=study_tradeoffs(engine, name),
         checks=checks_by_severity(engine, name),
         best=None if number is None else trial_detail(engine, name, number),
         failures=failures,

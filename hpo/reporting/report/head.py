@@ -84,10 +84,11 @@ def result(data: ReportData) -> str:
             + _interval(winner.low, winner.high, goal)
         )
     if best is None or best.value is None:
-        return "no trial has a result yet"
+        none_within = data.tradeoffs.none_within if data.tradeoffs else ""
+        return none_within or "no trial has a result yet"
     low, high = data.interval or (None, None)
     value = f"{_article(goal.label)} {goal.label} of {goal.text(best.value)}"
-    sentence = f"trial {best.number} is the best, with {value}"
+    sentence = f"trial {best.number} is the best{data.spec.tradeoffs.within}, with {value}"
     return sentence + _interval(low, high, goal)
 
 

@@ -8,22 +8,29 @@ from typing import TypeAlias
 
 from matplotlib.figure import Figure
 
+from hpo.queries.tradeoffs import Tradeoffs
 from hpo.queries.trial import TrialDetail
 from hpo.reporting.figures import study, trial
 from hpo.reporting.figures.canvas import to_svg, to_svg_file
 from hpo.reporting.figures.confusion import confusion_picture
 from hpo.reporting.figures.points import StudyPicture
+from hpo.reporting.figures.tradeoffs import tradeoffs_picture
 
 Draw: TypeAlias = Callable[[], Figure]
 
 
 def drawers(
-    picture: StudyPicture, best: TrialDetail | None, failed: Iterable[TrialDetail] = ()
+    picture: StudyPicture,
+    best: TrialDetail | None,
+    failed: Iterable[TrialDetail] = (),
+    tradeoffs: Tradeoffs | None = None,
 ) -> dict[str, Draw]:
     """Return a function that draws each picture available for this study, by its name in the report."""
     found: dict[str, Draw] = {
         layers_picture(each.number): partial(trial.layer_health, each) for each in failed
     }
+    if tradeoffs is not None and tradeoffs.points:
+        found["tradeoffs"] = partial(tradeoffs_picture, tradeoffs, picture.goal)
     if best is not None and best.curve:
         found["winner"] = partial(trial.trial_curves, best)
     if best is not None and best.classes:

@@ -27,6 +27,7 @@ from hpo.reporting.report.blocks import (
     Table,
 )
 from hpo.reporting.report.data import ReportData
+from hpo.reporting.report.tradeoffs import tradeoffs_section
 from hpo.reporting.report.trials import (
     all_trials_section,
     curves_section,
@@ -45,6 +46,7 @@ def study_report(data: ReportData) -> Report:
     sections = [
         _found(data),
         _asked(data),
+        tradeoffs_section(data.tradeoffs, data.spec.goal),
         _effects(data),
         slices_section(data.picture),
         curves_section(
@@ -74,7 +76,8 @@ def study_report(data: ReportData) -> Report:
 def _found(data: ReportData) -> Section:
     best = data.best
     if best is None:
-        text = "No trial has a result yet."
+        result = head.result(data)
+        text = f"{result[:1].upper()}{result[1:]}."
         return Section("found", "Results", (Paragraph(text),))
     applied = {name: best.configuration[name] for name in best.searched if name in best.configuration}
     pairs = ((name, formatting.setting(value)) for name, value in applied.items() if value is not None)
@@ -155,6 +158,7 @@ def _asked(data: ReportData) -> Section:
         Facts(
             (
                 ("objective", f"{'highest' if spec.goal.sign > 0 else 'lowest'} {spec.goal.label}"),
+                *((("limit", data.tradeoffs.limit_text),) if data.tradeoffs and spec.limit else ()),
                 _trained_on(data),
                 ("trials", f"{spec.trials:,}"),
                 ("sampler", spec.sampler.name),

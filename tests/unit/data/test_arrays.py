@@ -153,6 +153,22 @@ def test_an_npz_file_is_read_by_the_usual_names(tmp_path: Path) -> None:
     assert unused.signature != source.signature and "are not used" in unused.warnings[0]
 
 
+def test_arrays_of_an_npz_file_are_groups_and_times(tmp_path: Path) -> None:
+    path = tmp_path / "images.npz"
+    patient = np.arange(40) // 4
+    np.savez(path, x=IMAGES, y=LABELS, patient=patient, day=np.arange(40.0), short=patient[:5])
+    plain, grouped = arrays_source(path), arrays_source(path, DivisionRules(groups="patient"))
+    blocks = grouped.division.blocks
+    assert blocks is not None and len(blocks.numbers) == 36 and "whole groups, 10% of" in grouped.origin
+    assert plain.division.blocks is None and plain.signature != grouped.signature
+    (_, _), (latest, _) = decoded(arrays_source(path, DivisionRules(order="day")))
+    assert np.array_equal(latest, as_bytes(IMAGES[36:]))
+    with pytest.raises(DataError, match="groups: there is no array 'p', only x, y, patient, day, short"):
+        arrays_source(path, DivisionRules(groups="p"))
+    with pytest.raises(DataError, match=r"groups has shape \(5,\), and there are 40 training images"):
+        arrays_source(path, DivisionRules(groups="short"))
+
+
 def test_what_is_no_npz_file_is_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "images.npz"
     with pytest.raises(DataError, match="there is no file"):

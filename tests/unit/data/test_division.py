@@ -106,6 +106,7 @@ def test_images_of_one_time_are_not_divided() -> None:
     [
         (["frame10", "frame9", "frame100"], ("frame9", "frame10", "frame100")),
         (["10", "9.5", "-3"], ("-3", "9.5", "10")),
+        (["2024_12", "2025_1", "2024_2"], ("2024_2", "2024_12", "2025_1")),
         (["2024-02-01", "2023-12-31", "2024-01-15"], ("2023-12-31", "2024-01-15", "2024-02-01")),
     ],
 )
@@ -139,8 +140,11 @@ def test_the_given_split_validates_and_is_never_trained_on() -> None:
 
 
 def test_a_given_split_without_a_class_is_used() -> None:
-    parts = split(np.array([0, 1, 0, 1, 0]), CLASSES[:2], 0.1, None, Key(0), division=Division(given=1))
-    assert parts.val.tolist() == [4]
+    labels = np.array([0, 1, 2, 0, 1])
+    parts = split(labels, CLASSES, 0.1, None, Key(0), division=Division(given=2))
+    assert parts.val.tolist() == [3, 4]
+    with pytest.raises(DataError, match="the validation split has only images of dog, which a network"):
+        split(labels, CLASSES, 0.1, None, Key(0), division=Division(given=1))
 
 
 ODD = np.array([0, 1] * 20)

@@ -82,6 +82,17 @@ def test_plain_images_are_no_duplicates() -> None:
     assert pairs(white, white) == []
 
 
+def test_a_slope_of_light_does_not_make_images_alike() -> None:
+    """Plates that are lit from one side, each with a thin scratch elsewhere."""
+    random = np.random.default_rng(0)
+    slope = np.linspace(90, 140, 32)
+    plates = np.tile(slope, (60, 1, 32, 1)) + random.normal(0, 8, (60, 1, 32, 32))
+    for number in range(60):
+        plates[number, 0, number % 30, 4:20] = 70
+    images = plates.clip(0, 255).astype(np.uint8)
+    assert pairs(images[:30], images[30:]) == []
+
+
 def test_images_that_are_alike_by_nature_are_not_listed_by_the_thousand() -> None:
     random = np.random.default_rng(0)
     base = random.integers(0, 256, (1, 1, 8, 8))

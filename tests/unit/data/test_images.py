@@ -368,3 +368,13 @@ def test_color_is_found_in_a_single_pixel(tmp_path: Path) -> None:
         image.putpixel((7, 9), color)
         image.save(tmp_path / "image.png")
         assert has_color(tmp_path / "image.png") == colored
+
+
+def test_transparency_is_laid_over_white_in_strips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
+    path = save(tmp_path / "image.png", values)
+    whole = used(path).pixels
+    monkeypatch.setattr("hpo.data.levels._AT_ONCE", 5 * 32)
+    assert np.array_equal(used(path).pixels, whole)
+    share = values[..., 3:] / 255
+    assert np.abs(whole.transpose(1, 2, 0) - values[..., :3] * share - 255 * (1 - share)).max() <= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +60,20 @@ def test_a_split_column_tells_training_from_test(folder: Path, delimiter: str) -
     assert numbers(source) == [list(range(8)), [8, 9]] and source.division.given == 0
     (warning,) = source.warnings
     assert warning.startswith("2 validation images are not used ") and "val_fraction" in warning
+
+
+def test_a_column_of_any_row_may_be_groups_or_times(folder: Path) -> None:
+    rows: list[dict[str, Any]] = [{"file_name": f"{n}.png", "label": n % 2} for n in range(12)]
+    rows[0]["note"] = "first"
+    for n, row in enumerate(rows):
+        row |= {"patient": n // 3, "day": 12 - n}
+    (folder / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = table_source(folder / "t.jsonl", rules=DivisionRules(order="day"))
+    assert numbers(source)[1] == [0]  # the latest is the test
+    blocks = table_source(folder / "t.jsonl", rules=DivisionRules(groups="patient")).division.blocks
+    assert blocks is not None and len(blocks.names) == 4 and len(set(blocks.numbers.tolist())) == 3
+    with pytest.raises(DataError, match="groups: 'note' is filled in for only 1 of 12 images"):
+        table_source(folder / "t.jsonl", rules=DivisionRules(groups="note"))
 
 
 def test_json_lines_and_parquet_are_tables_too(folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo.config.division import NO_RULES
+from hpo.config.division import NO_RULES, DivisionRules
 from hpo.config.image_format import ImageFormat
 from hpo.config.parsing.load import parse_study
 from hpo.errors import ConfigurationError
@@ -73,6 +73,14 @@ def tensors():
     return Pictures(40), Pictures(10)
 
 
+def three():
+    return Pictures(30), torch.utils.data.Subset(Pictures(40), range(30, 40)), None
+
+
+def grouped():
+    return hpo.ImageData(IMAGES, LABELS, groups=LABELS + np.arange(40) // 4)
+
+
 def pictures(data_root):
     assert data_root == "somewhere"
     return Named(40, "pil")
@@ -124,6 +132,31 @@ def of(name: str, root: str | None = None) -> tuple[np.ndarray, list[int], int]:
     decoded = source.decode()
     test = sum(len(chunk) for chunk in decoded.test.chunks)
     return np.concatenate(list(decoded.train.chunks)), decoded.train.labels.tolist(), test
+
+
+def test_the_second_of_three_data_sets_validates() -> None:
+    pixels, _, test = of("three")
+    assert (len(pixels), test) == (36, 4)  # of 30, 4 are held out for test
+    assert pixels[-10:, 0, 0, 0].tolist() == [100 * (n % 2) + n for n in range(30, 40)]
+    source = users_images("mine_images:three", None).source(ImageFormat(12, 16, 1))
+    assert source.division.given == 10 and "(26 train, 10 validation, 4 test" in source.origin
+    drawn = users_images("mine_images:three", None, DivisionRules("drawn")).source(ImageFormat(12, 16, 1))
+    assert drawn.division.given == 0 and drawn.count == 30 and "are not used" in drawn.warnings[0]
+    with pytest.raises(
+        ConfigurationError, match="groups: 'folder' cannot be read of dataset mine_images:three"
+    ):
+        users_images("mine_images:three", None, DivisionRules(groups="folder")).source(ImageFormat(12, 16, 1))
+
+
+def test_groups_of_arrays_are_those_that_the_function_returns() -> None:
+    source = users_images("mine_images:grouped", None).source(ImageFormat(12, 16, 1))
+    blocks = source.division.blocks
+    assert blocks is not None and len(blocks.numbers) == len(source.decode().train.labels)
+    assert 2 <= len(set(blocks.numbers.tolist())) < 11  # of 11 groups, whole ones are held out for test
+    with pytest.raises(
+        ConfigurationError, match=r"groups: 'x' cannot be read of .*hpo.ImageData\(groups=...\)"
+    ):
+        users_images("mine_images:grouped", None, DivisionRules(groups="x")).source(ImageFormat(12, 16, 1))
 
 
 def test_arrays_and_tensors_are_the_same_pictures() -> None:

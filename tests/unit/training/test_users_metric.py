@@ -21,6 +21,7 @@ from hpo.training.users_metric import UsersMetric, check_metric
 
 MODULE = """
 import numpy as np
+import torch
 
 def share(probabilities, labels):
     assert probabilities.dtype == np.float32 and labels.dtype == np.int64
@@ -41,6 +42,21 @@ def fails(probabilities, labels):
 
 def infinite(probabilities, labels):
     return float("inf")
+
+def text(probabilities, labels):
+    return "0.5"
+
+def nested(probabilities, labels):
+    return np.array([[0.5]])
+
+def tensor(probabilities, labels):
+    return torch.tensor(0.5)
+
+def late(probabilities, labels):
+    yield 0.5
+
+def leaves(probabilities, labels):
+    raise SystemExit(3)
 
 def one(probabilities):
     return 1.0
@@ -66,6 +82,7 @@ def study(objective: str) -> StudySpec:
 def test_check_metric_sound_function_passes(own_metrics: None) -> None:
     check_metric(study("own_metrics:share"), 3)
     check_metric(study("own_metrics:vandal"), 3)
+    check_metric(study("own_metrics:tensor"), 3)
 
 
 def test_check_metric_of_hpo_has_nothing_to_check() -> None:
@@ -76,6 +93,10 @@ def test_check_metric_of_hpo_has_nothing_to_check() -> None:
     ("function", "message"),
     [
         ("own_metrics:each", "returned an array of shape (64,); it is called with probabilities (N, C)"),
+        ("own_metrics:text", "returned a str; it is called with"),
+        ("own_metrics:nested", "returned an array of shape (1, 1); it is called with"),
+        ("own_metrics:late", "returned a generator; it is called with"),
+        ("own_metrics:leaves", "raised SystemExit: 3"),
         ("own_metrics:nothing", "returned nothing; it is called with"),
         ("own_metrics:fails", "labels (64,), raised KeyError: 'no such thing'"),
         ("own_metrics:infinite", "is inf for random predictions of 64 images of 3 classes"),

@@ -21,6 +21,7 @@ SELECT
     t.seconds,
     t.images_per_second,
     t.parameters,
+    t.milliseconds,
     t.worker,
     t.started_at AS started,
     t.ended_at AS finished,

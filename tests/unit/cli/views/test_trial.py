@@ -23,7 +23,8 @@ def trial(epochs: int, best_epoch: int) -> TrialDetail:
         study="s", study_uid="u", number=0, trial_id=1, stage="main", slot=0, state="complete", value=0.5,
         test_value=None, best_epoch=best_epoch, verdict="healthy", cause="healthy", second_cause=None,
         confidence=1.0, remedy=None, remedy_change=None, layers=(), error=None, seconds=1.0, parameters=None,
-        images_per_second=None, weights_hash=None, worker="w", device="cpu", started_at=datetime(2026, 1, 1),
+        images_per_second=None, milliseconds=None, weights_hash=None, worker="w", device="cpu",
+        started_at=datetime(2026, 1, 1),
         ended_at=None, configuration={}, searched=(), curve=curve, findings=(), attempts=(),
     )  # fmt: skip
 

@@ -63,7 +63,7 @@ def study(fixed: str = "", space: str = "", top: str = "") -> str:
         ("study: s\ntrials: 5\nepochs: 3",
          "3: unknown key 'epochs' (a hyperparameter belongs under fixed or space)"),
         ("study: s\ntrials: 5\nxyz: 3",
-         f"3: unknown key 'xyz' (known: {', '.join(['study', 'seed', 'trainer', 'command', 'interface', 'objective', 'direction', 'validation', 'groups', 'order', 'trials', 'sampler', 'pruner'])}, max_consecutive_failures, max_deaths, keep_best, limits, needs, first, fixed, space, stages, checks)"),
+         f"3: unknown key 'xyz' (known: {', '.join(['study', 'seed', 'trainer', 'command', 'interface', 'objective', 'direction', 'tradeoff', 'tradeoff_direction', 'limit', 'validation', 'groups', 'order', 'trials', 'sampler', 'pruner'])}, max_consecutive_failures, max_deaths, keep_best, limits, needs, first, fixed, space, stages, checks)"),
         ("trials: 5", "study: is missing (e.g. study: my-first)"),
         ("study: s", "trials: is missing (e.g. trials: 20)"),
         (study("bach_size: 3"), "3: unknown hyperparameter 'bach_size' (did you mean batch_size?)"),
