@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpo.cli.options import Json
-from hpo.files import path_text
 from hpo.text import counted
 
 if TYPE_CHECKING:
@@ -70,6 +69,8 @@ def _refuse_sheet(sheet: Path) -> None:
 
 
 def _object(found: LookedAt) -> dict[str, Any]:
+    from hpo.files import path_text
+
     overview = found.overview
     return {
         "dataset": found.dataset,
@@ -103,4 +104,6 @@ def _pair(pair: Pair) -> dict[str, Any]:
 
 
 def _image(image: SeenImage) -> dict[str, str]:
+    from hpo.files import path_text
+
     return {"split": image.split, "class": image.label, "name": path_text(image.name)}

@@ -1,4 +1,4 @@
--- What does a better value cost: the front of trade-offs with the second objective
+-- What does a better value cost? The front of trade-offs
 --
 -- Each trial is the best of those with no more than its amount of the quantity (no less, if more is better): of a
 -- limit, the last row within it is the choice. For studies with `tradeoff` or `limit`.

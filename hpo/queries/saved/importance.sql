@@ -5,7 +5,8 @@
 -- one that decides everything. Groups are the choices, or five of equal size for a number from a range.
 -- rank_correlation is Spearman's (of ranges only): its sign says which way is better. Both look at one hyperparameter
 -- at a time and see no interaction. A trial that the search stopped early counts with the best that it had come to, one
--- that a check ended, such as one that exploded, as the worst value of the study; one that failed or is beyond the limit is left out.
+-- that a check ended, such as one that exploded, as the worst value of the study; one that failed or is beyond the
+-- limit is left out.
 --
 -- :study (text)  the study
 WITH counted AS MATERIALIZED (
