@@ -44,6 +44,7 @@ from hpo.checks.measure.tensors import describe_examples
 from hpo.checks.measure.untouched import unwrapped
 from hpo.checks.notes import resumed_in_part, too_few_examples
 from hpo.checks.observations import EpochFacts, Observations, Task
+from hpo.checks.plain_words import Vocabulary, in_words
 from hpo.checks.preflight import Snapshot
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
@@ -56,7 +57,7 @@ _LEFT_OUT = "watch over parameters that are left out"
 _MEMORIZING = 2.0
 """Seconds of processor time that a loop's own network may take to memorize a few examples."""
 _PASS_FORWARD = "if the loop does not run the model as model(inputs), pass forward to the babysitter; "
-_KEPT = "saved measurements"
+_KEPT, _NO_VERDICT = "saved measurements", "the verdict failed (see the notes)"
 
 
 class Babysitter:
@@ -103,6 +104,7 @@ class Babysitter:
         self._judge = Judge(self._limits, self._guard)
         self.findings: list[Finding] = []
         """All findings so far, in order."""
+        self.vocabulary = None if configuration else Vocabulary()
         stated = stated_setup(
             classes=classes or 0,
             task=task,
@@ -361,8 +363,7 @@ class Babysitter:
 
     def verdict(self) -> Verdict:
         """Return the verdict on what was seen so far."""
-        text = f"{OUTCOMES[NOT_ENOUGH]}: the verdict failed (see the notes)"
-        failed = Verdict(NOT_ENOUGH, text, confidence=0.0)
+        failed = Verdict(NOT_ENOUGH, f"{OUTCOMES[NOT_ENOUGH]}: {_NO_VERDICT}", confidence=0.0)
         read = lambda: verdict(self.findings, coverage(self.seen, self.findings))  # noqa: E731
         return self._guard.run("verdict", read, failed)
 
@@ -392,8 +393,8 @@ class Babysitter:
         self.findings.append(replace(finding, step=self.seen.steps))
 
     def _add(self, findings: list[Finding]) -> list[Finding]:
-        self.findings += findings
-        return findings
+        self.findings += (added := in_words(self.vocabulary, findings))
+        return added
 
     @staticmethod
     def _fatal(findings: list[Finding]) -> Finding | None:

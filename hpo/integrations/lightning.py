@@ -217,7 +217,7 @@ class TrialCallback(BabysitterCallback):
 
     def _begin(self, trainer: Trainer, model: nn.Module) -> Feed:
         feed = super()._begin(trainer, model)
-        self._trial.follow(feed)
+        self._trial.follow(feed, "return the loss from training_step")
         return feed
 
     def _report(self, trainer: Trainer) -> None:

@@ -244,7 +244,7 @@ class TrialCallback(BabysitterCallback):
         super().on_train_begin(args, state, control, model, optimizer, **kwargs)
         if self._feed is not None and model is not None:
             self._trial.keep(model=model)
-            self._trial.follow(self._feed)
+            self._trial.follow(self._feed, "give the model labels, so that it returns its loss")
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,9 @@ KEPT = "babysitter.kept"
 class Watch:
     """The babysitter of a trial, if it has one: what it has found, and how much of that the worker knows."""
 
-    def __init__(self) -> None:
+    def __init__(self, parameters: Collection[str] = ()) -> None:
+        """``parameters`` are the names of what the study tunes: remedies name these."""
+        self._parameters = parameters
         self.babysitter: Babysitter | None = None
         self.finding_epochs: list[int] = []
         """For each finding that the worker knows, the number of epochs that were complete."""
@@ -45,7 +47,10 @@ class Watch:
 
         ``advice`` says how the training tells it a loss, if it has to.
         """
+        from hpo.checks.plain_words import Vocabulary
+
         self.babysitter, self._loop, self._advice = babysitter, loop, advice
+        babysitter.vocabulary = Vocabulary(self._parameters)
         if self._state is None:
             return
         device = babysitter.device

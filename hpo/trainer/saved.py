@@ -100,7 +100,7 @@ class Saves:
     def __init__(self, begin: Begin) -> None:
         self.key = Key(begin.seed, tuple(begin.path))
         self.progress = Progress()
-        self.watch = Watch()
+        self.watch = Watch(tuple(begin.parameters))
         self.is_used = False
         """Whether the training saves anything: without, it starts again from its first epoch."""
         self.checkpoints = Checkpoints(Path(begin.checkpoints), begin.token, ArrayCodec())

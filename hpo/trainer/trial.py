@@ -31,6 +31,7 @@ _Item = TypeVar("_Item")
 _State = TypeVar("_State")
 _TELL_STEPS = "call step(loss) of what trial.babysit returned, after each step"
 _TELL_LOSSES = "iterate over batches = trial.babysit(...), and write loss = batches.loss(loss)"
+_TELL_LOOP = "pass each loss to loss() of what trial.follow was given"
 
 __all__ = ["Trial", "TrialEnded"]
 
@@ -287,6 +288,11 @@ class Trial:
         """Return how many epochs a report of this one skips. Raises ``UserError`` if it is out of order."""
         last = self._saves.progress.epochs
         if epoch is None:
+            if not self._epoch and last == self.budget:
+                raise UserError(
+                    f"report: epoch {last + 1} is beyond the budget of {last} (trial.budget): each report is "
+                    "an epoch, so loop over trial.epochs(), or report no more often"
+                )
             return 0
         skipped = epoch - last - 1
         if epoch < 1:
@@ -344,9 +350,12 @@ class Trial:
         self._saves.watch.begin(watched.babysitter, watched.feed, _TELL_LOSSES if is_on else "")
         return watched
 
-    def follow(self, loop: Feed) -> None:
-        """Take the findings of a babysitter that a callback of Lightning or transformers feeds."""
-        self._saves.watch.begin(loop.babysitter, loop)
+    def follow(self, loop: Feed, advice: str = _TELL_LOOP) -> None:
+        """Take the findings of a babysitter that a callback of Lightning or transformers feeds.
+
+        If it is told no loss, the trial's verdict says so, with this advice.
+        """
+        self._saves.watch.begin(loop.babysitter, loop, advice if self._saves.thresholds.watch else "")
 
     @property
     def thresholds(self) -> Thresholds:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.judge import replay
+from hpo.checks.plain_words import Vocabulary, in_words
 from hpo.checks.verdict import Verdict
 from hpo.config.thresholds import Thresholds
 from tests.helpers.observed import CODE_FIXES, check_finding
@@ -215,7 +216,7 @@ def test_hooks_are_removed_at_the_end(end: str) -> None:
 def test_losses_one_by_one_and_at_once_and_replayed_give_the_same() -> None:
     one, many = Program(lr=5.0).run(), Program(lr=5.0, at_once=True).run()
     assert one.findings and one.findings == many.findings
-    assert replay(one.seen, Thresholds()) == one.findings
+    assert in_words(Vocabulary(), replay(one.seen, Thresholds())) == one.findings
 
 
 def test_a_loop_that_accumulates_gradients_is_healthy() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from hpo.errors import UserError
+from hpo.integrations.plain import Watched, watch
 from hpo.trainer.connection import Connection
 from hpo.trainer.messages import Begin, Channel, Epoch, ToWorker
 from hpo.trainer.saved import Saves
@@ -119,6 +123,23 @@ def test_each_report_of_a_loop_of_ones_own_is_an_epoch(trial: Trial, worker: _Wo
         UserError, match="epoch 2 cannot follow epoch 2: report all metrics of an epoch at once"
     ):
         trial.report(2, speed=1.0)
+
+
+def test_a_report_of_ones_own_loop_beyond_the_budget_is_refused(trial: Trial, worker: _Worker) -> None:
+    for _ in range(3):
+        trial.report(score=0.5)
+    with pytest.raises(UserError, match="epoch 4 is beyond the budget of 3"):
+        trial.report(score=0.9)
+    assert len(worker.epochs) == 3
+
+
+def test_followed_loop_without_a_loss_is_told_how_to_tell_it(trial: Trial, saves: Saves) -> None:
+    model = nn.Linear(4, 2)
+    batches: Watched[Any] = watch([], model, torch.optim.SGD(model.parameters(), 0.1))
+    trial.follow(batches.feed, "return the loss from training_step")
+    saves.watch.finish()
+    notes = [each for each in saves.watch.news(0).findings if each.check == "unseen"]
+    assert [each.remedy.text for each in notes] == ["return the loss from training_step"]
 
 
 def test_reports_of_an_unfinished_epoch_are_saved(
