@@ -135,14 +135,14 @@ def prepare(
         key=key / "weights",
         sample=sample,
         in_shape=data.image_shape,
-        whitened_on=_spread(data.train, MOST_IMAGES) if configuration.stem == "whitened" else None,
+        whitened_on=evenly_spread(data.train, MOST_IMAGES) if configuration.stem == "whitened" else None,
     )
     beat()
     precision = resolve_precision(configuration.precision, device)
     return TrialSetup.of(configuration, model, data, key, device, precision)
 
 
-def _spread(images: ImageSet, most: int) -> Tensor:
+def evenly_spread(images: ImageSet, most: int) -> Tensor:
     """Return up to ``most`` images (n, C, H, W) that lie evenly in the set, fewer of large ones."""
     count = min(len(images), as_many_as_standard(most, images.pixels))
     positions = torch.arange(count, device=images.rows.device) * len(images) // count
