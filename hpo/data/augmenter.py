@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hpo.config.configuration import Configuration
-from hpo.data.augment import augment, erase
+from hpo.data.augment import blank, erase, move
 from hpo.data.color import jitter, make_gray
 from hpo.data.mixing import mix
 from hpo.data.policies import rand_augment, trivial_augment
@@ -24,6 +24,8 @@ class Augmenter:
     """
 
     configuration: Configuration
+    early: bool = False
+    """Whether images may be mirrored and moved before they are preprocessed: bytes are moved faster."""
 
     @property
     def changes_pixels(self) -> bool:
@@ -36,12 +38,18 @@ class Augmenter:
         """Whether images and labels are mixed."""
         return bool(self.configuration.mixup or self.configuration.cutmix)
 
-    def pixels(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        """Transform pixels (B, C, H, W) from 0 to 255, of any type; float32 if anything changes them."""
-        if not self.changes_pixels:
-            return batch
+    def pixels(self, batch: Tensor, generator: torch.Generator, mirrored: Tensor | None = None) -> Tensor:
+        """Transform pixels (B, C, H, W), of any type; float32 if anything but their places changes.
+
+        ``mirrored`` (B,) bool are those that alternating flips mirror now.
+        """
+        if self.changes_pixels:
+            batch = self._changed(batch.float(), generator)
+        return self._moved(batch, generator, mirrored) if self._moves_early else batch
+
+    def _changed(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        """Change pixels from 0 to 255."""
         wanted = self.configuration
-        batch = batch.float()
         if wanted.auto_augment == "randaugment":
             operations, magnitude = wanted.randaugment_operations, wanted.randaugment_magnitude
             batch = rand_augment(batch, operations, magnitude, generator)
@@ -58,19 +66,27 @@ class Augmenter:
         return wanted.flip == "alternating" and "flip" in wanted.augmentation
 
     def images(self, batch: Tensor, generator: torch.Generator, mirrored: Tensor | None = None) -> Tensor:
-        """Transform preprocessed images (B, C, H, W) float32; the input is not modified.
+        """Transform preprocessed images (B, C, H, W) float32, which may be modified.
 
-        ``mirrored`` (B,) bool are those that alternating flips mirror now.
+        ``mirrored`` is that of ``pixels``.
         """
         wanted = self.configuration
-        policy, strength = wanted.augmentation, wanted.augmentation_strength
         if wanted.rotation or wanted.zoom:
             batch = rotate_and_zoom(batch, wanted.rotation, wanted.zoom, generator)
-        shift = wanted.translate
-        result = augment(batch, policy, strength, generator, translate=shift, mirrored=mirrored)
-        if not wanted.erasing:
-            return result
-        return erase(result.clone() if result is batch else result, wanted.erasing, generator)
+        if not self._moves_early:
+            batch = self._moved(batch, generator, mirrored)
+        batch = blank(batch, wanted.augmentation, wanted.augmentation_strength, generator)
+        return erase(batch, wanted.erasing, generator) if wanted.erasing else batch
+
+    @property
+    def _moves_early(self) -> bool:
+        """Whether nothing before the moves depends on a pixel's place."""
+        return self.early and not (self.configuration.rotation or self.configuration.zoom)
+
+    def _moved(self, batch: Tensor, generator: torch.Generator, mirrored: Tensor | None) -> Tensor:
+        wanted = self.configuration
+        policy, strength, translate = wanted.augmentation, wanted.augmentation_strength, wanted.translate
+        return move(batch, policy, strength, generator, translate=translate, mirrored=mirrored)
 
     def mixed(
         self, images: Tensor, labels: Tensor, classes: int, generator: torch.Generator

@@ -12,6 +12,7 @@ from hpo.config.command import COMMAND_WORDS, argument_text, parameter_variable,
 from hpo.rng import Key
 from hpo.trainer.messages import Begin
 from hpo.trainer.metric_lines import ReportedEpochs, Tail
+from hpo.trainer.reaper import wait_for_metrics
 
 
 class TrialFiles:
@@ -35,7 +36,9 @@ class TrialFiles:
         self._seconds_now = 0.0
 
     def reported_before(self) -> ReportedEpochs:
-        """Return what earlier attempts at the trial have reported."""
+        """Return what earlier attempts at the trial have reported, once that is complete."""
+        for each in self._earlier:
+            wait_for_metrics(each)
         return ReportedEpochs.of_earlier(self._earlier, self._budget)
 
     def forget(self) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import json
+import os
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hpo.config.command import trial_variable
@@ -20,7 +24,8 @@ class Reaper:
     """Kills the programs that it holds once this process has ended, for whatever reason.
 
     It recognizes a program's processes by their group, and by the environment variable with the file of its
-    metrics. Metrics that the program has printed and this process has not read are added to that file.
+    metrics. Metrics that the program has printed and this process has not read are added to that file, which
+    is locked until then (``wait_for_metrics``).
     """
 
     def __init__(self) -> None:
@@ -38,8 +43,8 @@ class Reaper:
 
     def hold(self, metrics: Path, output: int) -> None:
         """Hold the program with this file of metrics, which starts next and prints to the pipe ``output``."""
-        with suppress(OSError):
-            socket.send_fds(self._link, [_line("hold", metrics)], [output])
+        with suppress(OSError), _locked(metrics) as lock:
+            socket.send_fds(self._link, [_line("hold", metrics)], [output, lock])
 
     def group(self, metrics: Path, group: int) -> None:
         """Tell it the process group of a program that it holds."""
@@ -54,6 +59,30 @@ class Reaper:
     def _close(self) -> None:
         self._link.close()
         self._process.wait()
+
+
+@contextmanager
+def _locked(metrics: Path) -> Iterator[int]:
+    """Lock a file; the lock lasts as long as anyone has this descriptor, or it is on its way to someone."""
+    descriptor = os.open(metrics, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def wait_for_metrics(file: Path, seconds: float = 15.0) -> None:
+    """Wait until the reaper of a killed worker has added to ``file`` what the program had printed."""
+    deadline = time.monotonic() + seconds
+    with suppress(OSError), file.open("rb") as opened:
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.01)
 
 
 def _line(what: str, metrics: Path, group: int | None = None) -> bytes:

@@ -1,7 +1,8 @@
 """The program of the reaper: ``python -I -S reaper_program.py PATTERN VARIABLE``, with a socket as its input.
 
 It imports nothing of hpo, so that it starts fast and needs little memory. Each line that it receives is a
-JSON list: what to do (``hold``, ``group`` or ``drop``), the file of metrics, and the process group.
+JSON list: what to do (``hold``, ``group`` or ``drop``), the file of metrics, and the process group. With
+``hold`` come two descriptors: the program's output, and the file of metrics, locked.
 """
 
 from __future__ import annotations
@@ -23,31 +24,40 @@ _SECONDS = 10.0
 
 
 class Held:
-    """A program that is killed when the worker has ended; ``output`` is the pipe that it prints to."""
+    """A program that is killed when the worker has ended.
 
-    def __init__(self, output: int) -> None:
+    ``output`` is the pipe that it prints to, ``lock`` the file of its metrics: locked while this is open.
+    """
+
+    def __init__(self, output: int, lock: int) -> None:
         self.output = output
+        self.lock = lock
         self.group: int | None = None
+
+    def close(self) -> None:
+        """Let go of the pipe and the file."""
+        os.close(self.output)
+        os.close(self.lock)
 
 
 def held_at_the_end(link: socket.socket) -> dict[str, Held]:
     """Follow the worker's lines until it has ended; return the programs that run, by file of metrics."""
     text = b""
-    outputs: list[int] = []
+    files: list[int] = []
     held: dict[str, Held] = {}
     while True:
         block, received, _, _ = socket.recv_fds(link, _BLOCK, 64)
         if not block:
             return held
-        text, outputs = text + block, outputs + received
+        text, files = text + block, files + received
         *lines, text = text.split(b"\n")
         for what, file, group in map(json.loads, lines):
             if what == "hold":
-                held[file] = Held(outputs.pop(0))
+                held[file] = Held(files.pop(0), files.pop(0))
             elif what == "group" and file in held:
                 held[file].group = group
             elif what == "drop" and file in held:
-                os.close(held.pop(file).output)
+                held.pop(file).close()
 
 
 def end(program: Held, mark: bytes) -> None:
@@ -92,6 +102,7 @@ def main(pattern: str, variable: str) -> None:
     for file, program in held_at_the_end(socket.socket(fileno=0)).items():
         end(program, os.fsencode(f"{variable}={file}"))
         save_metrics(program.output, pattern.encode(), file)
+        program.close()
 
 
 if __name__ == "__main__":

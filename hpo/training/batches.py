@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -80,7 +79,7 @@ class EpochBatches:
     ) -> None:
         device, size = images.rows.device, configuration.batch_size
         self._configuration = configuration
-        self._augmenter = Augmenter(configuration)
+        self._augmenter = Augmenter(configuration, early=images.is_alike_everywhere)
         self._classes = classes
         self._images = images
         self._first_step = first_step
@@ -117,8 +116,14 @@ class EpochBatches:
 
     def _augmented(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         augmenter, generator = self._augmenter, self._generator
-        images, labels = self._images.batch(positions, partial(augmenter.pixels, generator=generator))
         mirrored = None if self._mirrored is None else self._mirrored[positions]
+
+        def changed(pixels: Tensor) -> Tensor:
+            """Bring bytes into the order of the batch: there are fewer of them than of float32."""
+            pixels = augmenter.pixels(pixels, generator, mirrored)
+            return pixels.contiguous(memory_format=torch.channels_last) if augmenter.early else pixels
+
+        images, labels = self._images.batch(positions, changed)
         images = augmenter.images(images, generator, mirrored)
         images, labels = augmenter.mixed(images, labels, self._classes, generator)
         return images.contiguous(memory_format=torch.channels_last), labels

@@ -51,6 +51,11 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def is_alike_everywhere(self) -> bool:
+        """Whether pixels may be moved within an image before they are preprocessed, with the same result."""
+        return self.preprocessor is None or self.preprocessor.is_alike_everywhere
+
     def class_counts(self, classes: int) -> tuple[int, ...]:
         """Return how many of the images each class has (C,)."""
         labels = self.labels.index_select(0, self.rows)
@@ -61,7 +66,7 @@ class ImageSet:
     ) -> tuple[Tensor, Tensor]:
         """Return images (B, C, H, W) float32, preprocessed, and labels (B,) at ``positions`` (B,).
 
-        ``change`` transforms the pixels before they are preprocessed.
+        ``change`` transforms the pixels before they are preprocessed, which keeps their memory order.
         """
         rows = self.rows.index_select(0, positions)
         pixels = change(read_rows(self.pixels, rows, self.file))

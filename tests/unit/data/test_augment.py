@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hpo.config.configuration import Augmentation
+from hpo.config.configuration import Augmentation, Configuration
 from hpo.data.augment import augment, cutout, erase, flip_and_crop
+from hpo.data.augmenter import Augmenter
 
 POLICIES = get_args(Augmentation)
 
@@ -174,4 +175,42 @@ def test_any_type_and_memory_format_give_the_same_moves(dtype: torch.dtype) -> N
     nhwc = augment(batch.contiguous(memory_format=torch.channels_last), "flip_crop_cutout", 1.0, seeded())
     assert plain.dtype == dtype
     assert torch.equal(plain, nhwc)
-    assert nhwc.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"augmentation": "flip"},
+        {"augmentation": "flip_crop_cutout", "augmentation_strength": 3.0, "erasing": 0.5},
+        {"augmentation": "none", "translate": 2},
+        {"augmentation": "flip_crop", "flip": "alternating"},
+        {"augmentation": "none", "erasing": 1.0},
+    ],
+    ids=str,
+)
+def test_bytes_moved_before_preprocessing_give_the_same_images(wanted: dict[str, Any]) -> None:
+    pixels = torch.randint(0, 256, (6, 3, 12, 9), generator=seeded(1), dtype=torch.uint8)
+    scale, shift = torch.rand((2, 3, 1, 1), generator=seeded(2))
+    mirrored = torch.tensor([True, False] * 3) if "flip" in wanted else None
+    found = []
+    for early in (False, True):
+        augmenter, generator = Augmenter(Configuration(**wanted), early), seeded()
+        images = augmenter.pixels(pixels, generator, mirrored).float().mul_(scale).add_(shift)
+        found.append(augmenter.images(images, generator, mirrored))
+    assert torch.equal(*found)
+    assert not torch.equal(found[0], pixels.float().mul_(scale).add_(shift))
+
+
+def test_images_that_turn_are_moved_after_they_turned() -> None:
+    pixels = torch.rand(4, 3, 9, 9, generator=seeded(1))
+    wanted = Configuration(rotation=30.0, augmentation="flip_crop")
+    assert Augmenter(wanted, early=True).pixels(pixels, seeded()) is pixels
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_narrow_images_are_moved_within_themselves(width: int) -> None:
+    batch = torch.arange(5 * 4 * width).view(5, 1, 4, width)
+    moved = flip_and_crop(batch, min(1, width - 1), seeded())
+    assert all(
+        set(a.flatten().tolist()) <= set(b.flatten().tolist()) for a, b in zip(moved, batch, strict=True)
+    )
